@@ -57,8 +57,8 @@ const ONE_PARSE = { isLarge: true, slower: 15 } as const
 const LARGE = { isLarge: true } as const
 
 /**
- * Node parses what it has read in one go, and calls back for each chunk: a read is 64 KiB, which are
- * 11,000 chunks of one byte, and take 10 ms. Reading stops then, and goes on after a pause.
+ * What Node has read is parsed in one go, with a call for each part: a read is 64 KiB, which are
+ * 11,000 chunks of one byte or 32,000 pongs, and take 10 ms. Others have their turn before the next.
  */
 const ONE_READ = { slower: 10 } as const
 
@@ -163,7 +163,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   // It is closed when it does not take the answers.
   socket("pings of WebSocket", { traffic: chunkOf(frame(9, "")) }, OPENS),
   socket("pings of WebSocket, 125 bytes", { traffic: chunkOf(frame(9, "p".repeat(125))) }, OPENS),
-  socket("pongs of WebSocket", { traffic: chunkOf(frame(10, "")) }),
+  socket("pongs of WebSocket", { traffic: chunkOf(frame(10, "")) }, ONE_READ),
   socket("fragments of one byte", { traffic: chunkOf(fragments(ORDINARY, 1)) }),
   socket("fragments of one byte, a large message", { traffic: fragments(`421["size","${"x".repeat(100_000)}"]`, 1) }),
   socket("segments of 7 bytes", { traffic: packets(ORDINARY), segment: 7 }, { segment: 7 }),
