@@ -145,12 +145,13 @@ export const script = async (): Promise<void> => {
 
   // ------------------------------------------------------------ connections
 
-  let loading: Promise<(url: string, options: object) => Socket> | undefined
+  type Connect = (url: string, options: object) => Socket
+  let loading: Promise<Connect> | undefined
   const loadClient = () =>
     (loading ??= new Promise((resolve, reject) => {
       const element = document.createElement("script")
       element.src = config.client
-      element.addEventListener("load", () => resolve((window as any).io))
+      element.addEventListener("load", () => resolve((window as unknown as { readonly io: Connect }).io))
       element.addEventListener("error", () => {
         loading = undefined
         reject(new Error(`the official client is not there: ${config.client}`))

@@ -13,7 +13,7 @@ export const TaggedRefusal =
   <const Tag extends string>(tag: Tag) => {
     const Base = Schema.TaggedError<Self, { readonly [TypeId]: true }>()(tag, fields)
     // Untyped, as `Self` is not known here, and a class cannot extend what depends on it.
-    const Untyped: new (...args: ReadonlyArray<any>) => object = Base as any
+    const Untyped: new (...args: ReadonlyArray<any>) => object = Base as never
     class Refusal extends Untyped {
       constructor(...args: ReadonlyArray<any>) {
         const { stackTraceLimit } = Error
@@ -31,5 +31,6 @@ export const TaggedRefusal =
         return true
       }
     }
-    return Refusal as any as typeof Base
+    // It adds no member to the base, so it has the same type.
+    return Refusal as unknown as typeof Base
   }

@@ -111,6 +111,7 @@ export const run = <A, E, R>(
   options: SimulationOptions,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<Report<A, E>, never, Exclude<R, Simulation | Scope.Scope>> =>
+  // The context is untyped inside: it has all services but the two that are provided here.
   Effect.contextWith((outer: Context.Context<any>) =>
     Effect.callback<Report<A, E>>((resume) => {
       const { maxTasks = 1_000_000, maxTime = "1 hour", maxTrace = 200, seed, settleTime = "2 minutes" } = options
@@ -181,7 +182,7 @@ export const run = <A, E, R>(
         abandoned = true
       })
     })
-  ) as any
+  )
 
 const toNanos = (duration: Duration.Input): number => Duration.toMillis(duration) * 1e6
 

@@ -70,6 +70,19 @@ const isCutByRedis = (running: RunningServers) =>
 
 const lostOf = ({ status }: Victim) => Effect.runSync(status.current).lost
 
+/**
+ * One sender sends five messages, and another one so many that those are trimmed, with the number
+ * that tells of them.
+ */
+const trimmed = Effect.fnUntraced(function* (running: RunningServers, a: Victim, b: Victim) {
+  const before = yield* published(running)
+  yield* send(a, "a", range(4, 8))
+  yield* silence(running, before + 5)
+  const rest = yield* published(running)
+  yield* send(b, "b", range(4, 203))
+  yield* silence(running, rest + 200)
+})
+
 /** All is counted, nothing twice, and the log and the metric say so. */
 const isCounted = Effect.fnUntraced(function* (receiver: Victim, missed: () => number) {
   yield* wait("the count", () => lostOf(receiver) >= missed(), 20_000)
@@ -150,13 +163,7 @@ describe.concurrent(
         proxy.resetAfter(0)
         proxy.reset()
         yield* c.status.current.pipe(Effect.repeat({ until: ({ connected }) => !connected }))
-        const before = yield* published(running)
-        yield* send(a, "a", range(4, 8))
-        yield* silence(running, before + 5)
-        // The last number of `a` is trimmed with its messages.
-        const rest = yield* published(running)
-        yield* send(b, "b", range(4, 203))
-        yield* silence(running, rest + 200)
+        yield* trimmed(running, a, b)
         proxy.resetAfter(Infinity)
         yield* isCounted(c, () => 8 + 203 - c.heard["a"]!.length - c.heard["b"]!.length)
         assert.deepStrictEqual(c.heard["a"], [1, 2, 3])
@@ -184,12 +191,7 @@ describe.concurrent(
         for (const [from, sender] of Object.entries({ a, b })) yield* send(sender, from, range(1, 3))
         yield* wait("the first numbers", () => c.heard["a"]!.length + c.heard["b"]!.length === 6)
         awake.closeUnsafe()
-        const before = yield* published(running)
-        yield* send(a, "a", range(4, 8))
-        yield* silence(running, before + 5)
-        const rest = yield* published(running)
-        yield* send(b, "b", range(4, 203))
-        yield* silence(running, rest + 200)
+        yield* trimmed(running, a, b)
         awake.openUnsafe()
         const metric = yield* lostMetric
         yield* isCounted(c, () => 8 + 203 - c.heard["a"]!.length - c.heard["b"]!.length)
