@@ -22,12 +22,15 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
       return { response: new Response(null), socket }
     }
   })
-  const ask = Effect.promise(async () => {
-    const request = new Request("http://example.com/socket.io/?EIO=4&transport=websocket", {
-      headers: { upgrade: "websocket" }
+  const fetch = (query: Record<string, string>, init?: RequestInit) =>
+    Effect.promise(async () => {
+      const url = `http://example.com/socket.io/?${new URLSearchParams({ EIO: "4", ...query }).toString()}`
+      return within(
+        "response",
+        Promise.resolve(handler(new Request(url, init), { address: "192.0.2.1", secure: true }))
+      )
     })
-    return within("response", Promise.resolve(handler(request, { address: "192.0.2.1", secure: true })))
-  })
+  const ask = fetch({ transport: "websocket" }, { headers: { upgrade: "websocket" } })
   /** A WebSocket that has sent many messages, and closes. */
   const burst = Effect.map(ask, () => {
     const socket = sockets.at(-1)!
@@ -35,7 +38,7 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
     for (let i = 0; i < 1_000; i++) socket.receive(`4${i}`)
     return socket
   })
-  return { engine, ask, burst, ...told }
+  return { engine, fetch, ask, burst, sockets, ...told }
 })
 
 /** Waits until something is so. */
@@ -75,6 +78,24 @@ describe("a standard WebSocket that closes while messages wait", () => {
       assert.strictEqual((yield* ask).status, 503)
       yield* until(() => closes.length > 0)
       assert.strictEqual((yield* ask).status, 200)
+    })
+  )
+
+  it.live("has them handled after an upgrade, too", () =>
+    Effect.gen(function* () {
+      const { closes, fetch, messages, sockets } = yield* open()
+      const opened = yield* fetch({ transport: "polling" })
+      const { sid } = JSON.parse((yield* Effect.promise(() => opened.text())).slice(1))
+      yield* fetch({ transport: "websocket", sid }, { headers: { upgrade: "websocket" } })
+      const socket = sockets[0]!
+      socket.open()
+      socket.receive("2probe")
+      socket.receive("5")
+      for (const message of ALL) socket.receive(message)
+      socket.end(1005)
+      yield* until(() => closes.length > 0)
+      assert.deepStrictEqual(messages, ALL)
+      assert.strictEqual(closes[0]!.reason, "transport close")
     })
   )
 
