@@ -1,20 +1,19 @@
 /**
  * Every entrance of a server, and what comes in there: as data.
  */
-import { frame, Opcode, text } from "../../bench/load/frames.ts"
+import { frame, text } from "../../bench/load/frames.ts"
+import { burstEntrances } from "./burstEntrances.ts"
 import { clientEntrances } from "./clientEntrances.ts"
 import { type Entrance, flood, offence, OPENS, packets, socket } from "./entrance.ts"
 import { featureEntrances } from "./featureEntrances.ts"
 import { routedEntrances } from "./routedEntrances.ts"
 import {
-  bursts,
   chunkOf,
   EIO4,
   fragments,
   leftSessions,
   leftWebSockets,
   polling,
-  postedBursts,
   probes,
   requests,
   times,
@@ -55,9 +54,6 @@ const CHAT = JSON.stringify(
  * payloads, which are legal, makes that less. One is read at a time, and a pause follows.
  */
 const ONE_PARSE = { isLarge: true, slower: 15 } as const
-
-/** As many small events as one read takes. */
-const BURST = Buffer.concat(Array.from({ length: 4_300 }, () => text('42["take"]')))
 
 const LARGE = { isLarge: true } as const
 
@@ -186,18 +182,6 @@ const overWebSocket: ReadonlyArray<Entrance> = [
       ])
     }
   },
-  {
-    name: "WebSocket: a burst of events, and a close frame",
-    transport: "websocket",
-    attack: times(4, bursts(Buffer.concat([BURST, frame(Opcode.close, "")]))),
-    ...OPENS
-  },
-  {
-    name: "WebSocket: a burst of events, and a reset",
-    transport: "websocket",
-    attack: times(4, bursts(BURST, true)),
-    ...OPENS
-  },
   flood("broadcast to nobody", "/chat,", '42/chat,["say",{"room":"b","text":"b"}]'),
   flood("join and leave a room", "/chat,", '42/chat,1["join",{"room":"a"}]', '42/chat,2["leave",{"room":"a"}]'),
   socket("join rooms by ever other names", {
@@ -275,18 +259,6 @@ const overPolling: ReadonlyArray<Entrance> = [
   posts("one attachment in base64, large", {
     bodies: [[`451-1["size",${placeholder(0)}]`, `b${"QUFB".repeat(240_000)}`].join(SEPARATOR)]
   }),
-  {
-    name: "polling: a burst of events, and a close packet",
-    transport: "polling",
-    attack: times(4, postedBursts([body(4_000, '42["take"]'), "1"].join(SEPARATOR))),
-    ...OPENS
-  },
-  {
-    name: "polling: a burst of events, and the end of its connection",
-    transport: "polling",
-    attack: times(4, postedBursts(body(4_000, '42["take"]'))),
-    ...OPENS
-  },
   bodies("acknowledged event", "40", '421["ack",1]'),
   bodies("event without acknowledgement", "40", '42["take",1]'),
   bodies("event of a contract", "40/chat,", '42/chat,1["items",[1]]'),
@@ -497,6 +469,7 @@ const expiring: ReadonlyArray<Entrance> = [
 const onNode: ReadonlyArray<Entrance> = [
   ...overWebSocket,
   ...overPolling,
+  ...burstEntrances,
   ...overHttp,
   ...expiring,
   ...featureEntrances

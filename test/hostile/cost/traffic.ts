@@ -89,7 +89,7 @@ export class Target {
 /** Attacks until it is over. */
 export type Attack = (target: Target) => Promise<void>
 
-const closed = (socket: Net.Socket): Promise<void> =>
+export const closed = (socket: Net.Socket): Promise<void> =>
   new Promise((resolve) => {
     if (socket.destroyed) resolve()
     else socket.once("close", () => resolve())
@@ -223,46 +223,6 @@ export const webSocket =
     }
   }
 
-/**
- * A WebSocket that sends a burst and ends, politely or not, and then the next one: it waits for neither
- * an answer nor the end.
- */
-export const bursts =
-  (burst: Buffer, isReset = false): Attack =>
-  async (target) => {
-    while (!target.isOver) {
-      const socket = await openWebSocket(target, EIO4, ["40"], /"sid":/g, 2)
-      if (socket === undefined) {
-        await sleep(1)
-        continue
-      }
-      const given = new Promise<void>((resolve) =>
-        isReset ? socket.write(burst, () => resolve()) : socket.end(burst, resolve)
-      )
-      await Promise.race([closed(socket), given])
-      if (isReset) socket.resetAndDestroy()
-    }
-  }
-
-/** The same over polling: a session that posts a burst. Its connections are closed at once. */
-export const postedBursts =
-  (burst: string): Attack =>
-  async (target) => {
-    const line = new Line(target)
-    while (!target.isOver) {
-      if (!(await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"]))) return
-      const sid = /"sid":"([\w-]+)"/.exec(line.lastBody)?.[1]
-      target.lives++
-      const head = `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\n${TEXT}Content-Length: `
-      await line.ask([`${head}2\r\n\r\n40`])
-      const socket = target.connect().resume()
-      await Promise.race([
-        closed(socket),
-        new Promise<void>((resolve) => socket.end(`${head}${burst.length}\r\n\r\n${burst}`, resolve))
-      ])
-    }
-  }
-
 /** One connection for requests, whose responses it counts. */
 export class Line {
   readonly socket: Net.Socket
@@ -343,7 +303,7 @@ export interface PollingPlan {
   readonly isAway?: boolean
 }
 
-const TEXT = "Content-Type: text/plain;charset=UTF-8\r\n"
+export const TEXT = "Content-Type: text/plain;charset=UTF-8\r\n"
 
 /** A session over polling; when it has ended, another one. */
 export const polling =
