@@ -216,6 +216,48 @@ describe("answers in memory", () => {
     })
   )
 
+  it.effect("are refused a place to clients that have many, and the fewer places are free the sooner", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory({ maxRunning: 100 })
+      let ids = 0
+      /** Claims as many messages as a client may. */
+      const claimAll = Effect.fnUntraced(function* (client: string) {
+        const claims = []
+        for (;;) {
+          const exit = yield* Effect.exit(claim(memory, message(`${ids++}`, { client })))
+          if (exit._tag === "Failure") return claims
+          claims.push(exit.value)
+        }
+      })
+      const numbers = []
+      const claims = []
+      for (const client of ["one", "two", "three", "four"]) {
+        const own = yield* claimAll(client)
+        claims.push(...own)
+        numbers.push(own.length)
+      }
+      assert.deepStrictEqual(numbers, [39, 19, 11, 7])
+      yield* Effect.forEach(claims, ({ release }) => release)
+      assert.strictEqual((yield* claimAll("four")).length, 39)
+    })
+  )
+
+  it.effect("are refused to one whose turn it is and whose client has no place, and the next one has the turn", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory({ maxRunning: 4 })
+      const first = yield* claim(memory, message("a", { client: "first" }))
+      const waiting = yield* fork(Effect.flip(claim(memory, message("a"))))
+      const last = yield* fork(claim(memory, message("a", { client: "last" })))
+      yield* claim(memory, message("b"))
+      yield* claim(memory, message("c"))
+      yield* claim(memory, message("d", { client: "another" }))
+      yield* first.release
+      assert.strictEqual((yield* Fiber.join(waiting)).reason._tag, "Full")
+      yield* (yield* Fiber.join(last)).release
+      yield* handle(memory, message("e", { client: "last" }), "answer")
+    })
+  )
+
   it.effect("of a client that invents ids displace its own, and not those of others", () =>
     Effect.gen(function* () {
       const memory = yield* makeMemory({ maxEntries: 1_000, maxEntriesPerClient: 10 })

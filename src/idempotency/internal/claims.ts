@@ -34,6 +34,8 @@ interface Options<E> {
 
 /** A message that is being handled, and those that wait for it. */
 interface Running {
+  /** The client for which it is handled, as it is counted. */
+  client: string
   /** Whether it is handled, rather than passed on. */
   isHeld: boolean
   isPassedOn: boolean
@@ -56,6 +58,14 @@ export const makeClaims = <E>(
   { full, maxRunning, now }: Options<E>
 ): ((message: Message) => Effect.Effect<Claim<E>, E, Scope.Scope>) => {
   const running = new Map<string, Running>()
+  /** The numbers of messages that are being handled, by client. */
+  const shares = new Map<string, number>()
+
+  const giveBack = (client: string) => {
+    const left = shares.get(client)! - 1
+    if (left > 0) shares.set(client, left)
+    else shares.delete(client)
+  }
 
   /**
    * Passes a message on to the one that waits the longest: the others would only wake up to wait
@@ -80,6 +90,7 @@ export const makeClaims = <E>(
   }
 
   const end = (key: string, self: Running, answer: string | undefined) => {
+    giveBack(self.client)
     if (answer === undefined) return passOn(key, self)
     running.delete(key)
     const answered = Effect.succeed(answer)
@@ -112,8 +123,18 @@ export const makeClaims = <E>(
    * interrupted but in the store's wait.
    */
   const enter = (key: string, message: Message, scope: Scope.Scope, turn?: Running): Effect.Effect<Claim<E>, E> => {
-    if (turn === undefined && running.size >= maxRunning) return Effect.fail(full)
-    const self: Running = turn ?? { isHeld: true, isPassedOn: false, line: undefined }
+    const { client } = message
+    const share = shares.get(client) ?? 0
+    // One whose turn it is has its place already.
+    const free = maxRunning - running.size + (turn === undefined ? 0 : 1)
+    // The fewer places are free, the fewer of them are for one client: others find some.
+    if (free === 0 || share >= 1 + (free * free) / maxRunning) {
+      if (turn !== undefined) passOn(key, turn)
+      return Effect.fail(full)
+    }
+    const self: Running = turn ?? { client, isHeld: true, isPassedOn: false, line: undefined }
+    self.client = client
+    shares.set(client, share + 1)
     if (turn === undefined) running.set(key, self)
     let isOver = false
     const leave = Effect.sync(() => {
