@@ -146,6 +146,37 @@ describe("messages of every kind from the primary, damaged in every way", () => 
     })
   )
 
+  it("a server that starts makes a primary look at the servers of its namespace, not at those of all", () => {
+    const relay = new Relay(new Counts().monitor, { maxBuffer: 16_777_216, carriesBytes: true })
+    const sent: Array<{ readonly welcome?: string; readonly members?: ReadonlyArray<string> }> = []
+    const send = (message: object, done: (error: Error | null) => void) => {
+      sent.push(message)
+      done(null)
+    }
+    const tell = (worker: number, type: number, uid: string, nsp: string) =>
+      relay.onMessage(worker, send, { ...SOURCE, type, uid, nsp, x: {} })
+    for (let worker = 0; worker < 8; worker++) {
+      for (let i = 0; i < 100; i++) tell(worker, 1, `${worker} ${i}`, `/document/${i}`)
+    }
+    tell(1, 13, "1 7", "/document/7")
+    relay.onWorkerEnd(2)
+    let steps = 0
+    const iterate = Map.prototype[Symbol.iterator]
+    Map.prototype[Symbol.iterator] = function (this: Map<unknown, unknown>) {
+      const entries = iterate.call(this)
+      const next = entries.next.bind(entries)
+      return Object.assign(entries, { next: () => (steps++, next()) })
+    } as typeof iterate
+    try {
+      tell(0, 1, "0 again", "/document/7")
+    } finally {
+      Map.prototype[Symbol.iterator] = iterate
+    }
+    assert.isBelow(steps, 20)
+    const welcome = sent.find((message) => message.welcome === "0 again")
+    assert.deepStrictEqual(welcome?.members?.toSorted(), ["3 7", "4 7", "5 7", "6 7", "7 7"])
+  })
+
   it(`${MESSAGES} of them leave a primary alive`, { timeout: count(120_000, 60_000) }, () => {
     const counts = new Counts()
     const relay = new Relay(counts.monitor, { maxBuffer: 16_777_216, carriesBytes: true })
