@@ -48,9 +48,10 @@ export interface EngineLimits {
   readonly rateLimit?: ConnectionRateLimit
   /**
    * The number of connections: open ones, those that `allowRequest` and `generateId` have not
-   * decided on, and closed ones whose client has not read its waiting messages. Further requests
-   * are refused with code 4 and status 503, so that clients come again later. They are counted like
-   * other refusals, and logged at level Warn, every ten seconds at most. Default: no limit.
+   * decided on, and closed ones whose client has not read its waiting messages, or whose handlers
+   * have not ended. Further requests are refused with code 4 and status 503, so that clients come
+   * again later. They are counted like other refusals, and logged at level Warn, every ten seconds
+   * at most. Default: no limit.
    */
   readonly maxConnections?: number
   /**

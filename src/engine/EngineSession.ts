@@ -250,6 +250,14 @@ export abstract class EngineSession extends Inspectable.Class {
     return Effect.sync(() => this.closeUnsafe(reason))
   }
 
+  /**
+   * The session counts for `maxConnections` also after its end, until the returned function is
+   * called once.
+   *
+   * @internal
+   */
+  abstract keepPlace(): () => void
+
   /** Waits for the session's end and yields its reason. */
   abstract readonly closed: Effect.Effect<SessionClose>
 

@@ -48,6 +48,8 @@ export class Backlog implements WheelEntry {
   private isFutile = false
   /** Whether any handler has ended since the last check. */
   private hasProgress = false
+  /** Is called when no event is left, after the connection has ended. */
+  private onEmpty: (() => void) | undefined
   private readonly options: ResolvedServerOptions
   private readonly wheel: TimerWheel
   private readonly client: { readonly session: EngineSession; readonly awaitsAck: boolean }
@@ -99,6 +101,7 @@ export class Backlog implements WheelEntry {
   leave(cost: number): void {
     this.events--
     this.release(cost)
+    if (this.events === 0 && this.onEmpty !== undefined) this.onEnd()
   }
 
   /** A payload waits in a stream. */
@@ -185,6 +188,20 @@ export class Backlog implements WheelEntry {
     this.isPaused = false
     this.isFutile = true
     this.wheel.cancel(this)
+  }
+
+  /**
+   * The connection has ended, and its handlers were interrupted. While some of them do not end, it
+   * keeps its place: what they hold would count for nobody.
+   */
+  keepPlace(): void {
+    if (this.events > 0) this.onEmpty = this.client.session.keepPlace()
+  }
+
+  private onEnd(): void {
+    const { onEmpty } = this
+    this.onEmpty = undefined
+    onEmpty?.()
   }
 
   private resume(): void {

@@ -140,6 +140,7 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
     // The connection counts as one of its sockets, so that it is not released between two of them.
     this.leaving++
     this.endAll(close.reason)
+    this.lazyBacklog?.keepPlace()
     this.onReleased()
   }
 

@@ -158,8 +158,11 @@ class Server extends Inspectable.Class implements RegistryServer, RequestsServer
   }
 
   onReleased(session: Session): void {
-    this.entrance.remove(session.details.address)
     this.shutdown.onReleased(session)
+  }
+
+  onPlaceLeft({ details }: Session): void {
+    this.entrance.remove(details.address)
   }
 
   readonly terminate = (): void => this.registry.terminate()
