@@ -165,8 +165,8 @@ export interface Limits {
   /**
    * The number of messages that are being handled at once; their handlers may outlive the
    * connections. The more there are, the fewer may be of one client, which is refused further ones
-   * then: a client has 38 % of the places at the most; ten clients that take all that they get leave
-   * 11 % to others, and a hundred leave 0.5 %. Default: 10,000.
+   * then: a client has 38 % of the places at the most; ten clients that take all that they get
+   * leave 11 % to others, and a hundred leave 0.5 %. Default: 10,000.
    */
   readonly maxRunning?: number
   /** The number of answers. Default: 100,000. */
