@@ -53,7 +53,7 @@ export interface PeerHost {
  */
 const REQUEST = 6_500
 
-/** The slots of a peer that wait for requests: each keeps a context for every RPC that it has had. */
+/** The slots of a peer that wait for requests: each keeps a context for every RPC it has had. */
 const MAX_FREE = 16
 
 // Ids that clients cannot choose: theirs are shorter.
