@@ -278,6 +278,10 @@ export class NamespaceRuntime
     this.lazyHubs?.sessionEnds.publish({ sid, reason })
   }
 
+  onSessionLost(sid: string): void {
+    this.lazyHubs?.sessionEnds.publish({ sid, reason: "lost" })
+  }
+
   /** Whether it has no clients, and none is being admitted. */
   get isEmpty(): boolean {
     return this.arrivals.isEmpty && this.sockets.size === 0
