@@ -21,7 +21,7 @@ const MAX_LEAVING = 1_000
 
 /**
  * The time in which a client may join a namespace once more, after it has left some or was refused,
- * in milliseconds, and how often it may do so at once. To join costs the server ten times as much
+ * or while it waits for the answer, in milliseconds, and how often it may do so at once. To join costs the server ten times as much
  * as an event, and what an application does for each, such as a query, costs more. No client that
  * works comes near it. The options for namespaces may ask for more.
  */
@@ -97,6 +97,10 @@ export const onConnect = <C extends Joining>(connection: C, { data, namespace }:
   connectTo(connection, name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
 }
 
+/** A client joins a namespace once more. Returns the milliseconds until it may, or 0. */
+const joinAgain = ({ environment, members }: Joining): number =>
+  members.join(joinRate(environment), environment.wheel.now())
+
 /** Connects to a namespace. `undefined` stands for an auth payload that is too large. */
 const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Auth | undefined): void => {
   const { entrances, environment, isLegacy, members, session } = connection
@@ -104,13 +108,16 @@ const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Au
   if (member?.isConnected === true) {
     return session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
   }
-  const startsOver = member !== undefined
-  if (startsOver) startOver(connection, member)
+  if (member !== undefined) {
+    // The decision in progress answers a client that asks too often.
+    if (joinAgain(connection) > 0) return
+    startOver(connection, member)
+  }
   if (members.size >= environment.options.maxNamespaces || connection.leaving >= MAX_LEAVING) {
     return turnAway(connection, namespace, "Too many namespaces")
   }
-  if (!startsOver && members.isReturning) {
-    const missing = members.join(joinRate(environment), environment.wheel.now())
+  if (member === undefined && members.isReturning) {
+    const missing = joinAgain(connection)
     if (missing > 0) return turnAway(connection, namespace, "Too many joins", { retryAfter: Math.ceil(missing) })
   }
   const entrance = entrances.find(namespace)
@@ -131,7 +138,7 @@ const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Au
 /**
  * The client asks again while it waits for the answer: official clients do so without a DISCONNECT
  * in between, if the application disconnects and connects them, or connects them twice. The last
- * payload counts, and there is one answer.
+ * payload counts, and there is one answer. Each time counts as a join.
  */
 const startOver = ({ members }: Joining, member: Member): void => {
   members.leave(member.namespace.name)
