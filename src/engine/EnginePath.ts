@@ -55,7 +55,7 @@ const ESCAPED_SID = /%(?:73|69|64)/
 export const isOpening = (target: string | undefined): boolean => {
   if (target === undefined) return true
   const at = target.lastIndexOf("sid=")
-  const isPlain = !ESCAPED_SID.test(target)
+  const isPlain = !target.includes("%") || !ESCAPED_SID.test(target)
   if (at < 0 && isPlain) return true
   // The last one counts. Every poll has it in this form, so that its query need not be parsed.
   const isNamed = at > 0 && at + 4 < target.length && target.charCodeAt(at + 4) !== AMPERSAND

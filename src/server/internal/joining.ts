@@ -1,6 +1,7 @@
 import type { EngineSession } from "../../engine/EngineSession.ts"
 import { queryOf } from "../../engine/RequestDetails.ts"
 import { costOf } from "../../internal/cost.ts"
+import { ownCopy } from "../../internal/namespacePattern.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { Rate } from "../../RateLimit.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
@@ -94,8 +95,12 @@ export const onConnect = <C extends Joining>(connection: C, { data, namespace }:
   if (name === "/" && connection.members.get(name) !== undefined) return
   if (at < 0) return connectTo(connection, name, noAuth)
   const isBounded = namespace.length - at <= connection.environment.options.maxAuthBytes
-  connectTo(connection, name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
+  connectTo(connection, name, isBounded ? authOf(namespace.slice(at)) : undefined)
 }
+
+/** The parameters of a query, as an auth payload that does not keep the query. */
+const authOf = (query: string): Auth =>
+  Object.fromEntries(Array.from(queryOf(query), ([name, value]) => [name, ownCopy(value)]))
 
 /** A client joins a namespace once more. Returns the milliseconds until it may, or 0. */
 const joinAgain = ({ environment, members }: Joining): number =>
