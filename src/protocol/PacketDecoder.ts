@@ -9,7 +9,6 @@
  * @since 0.1.0
  */
 import { checked, isObject } from "./internal/packets.ts"
-import { ownText } from "./internal/ownText.ts"
 import { BINARY_ACK, BINARY_EVENT, EVENT } from "./PacketType.ts"
 import { isProtocolError, make, type ProtocolError, type ProtocolErrorCode } from "./ProtocolError.ts"
 import type { SocketPacket } from "./SocketPacket.ts"
@@ -53,8 +52,6 @@ interface Incomplete {
  */
 export class PacketDecoder {
   readonly #limits: DecoderLimits
-  /** The last namespace: most packets of a connection are for the same one. */
-  #namespace = "/"
   #incomplete: Incomplete | undefined
 
   constructor(limits: DecoderLimits) {
@@ -94,8 +91,10 @@ export class PacketDecoder {
 
     let namespace = "/"
     if (message.charCodeAt(at) === SLASH) {
-      namespace = this.#nameAt(message, at)
-      at += namespace.length + 1
+      const comma = message.indexOf(",", at)
+      const end = comma < 0 ? message.length : comma
+      namespace = message.slice(at, end)
+      at = end + 1
     }
 
     let id: number | undefined
@@ -129,18 +128,6 @@ export class PacketDecoder {
     return undefined
   }
 
-  /** The namespace's name from there on. Whoever keeps it does not keep the message. */
-  #nameAt(message: string, start: number): string {
-    const last = this.#namespace
-    const next = start + last.length
-    const mayBeLast = message.charCodeAt(next) === COMMA || next === message.length
-    if (mayBeLast && message.startsWith(last, start)) return last
-    const comma = message.indexOf(",", start)
-    const name = ownText(message.slice(start, comma < 0 ? undefined : comma))
-    if (name.length <= MAX_NAME) this.#namespace = name
-    return name
-  }
-
   /**
    * Takes a binary message: an attachment. Returns `undefined` while more attachments are awaited.
    */
@@ -162,9 +149,6 @@ export class PacketDecoder {
   }
 }
 
-/** A longer name is not remembered: it is that of no namespace. */
-const MAX_NAME = 256
-
 /** The error of a packet that is beyond a limit. */
 const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `more than ${limit}`)
 
@@ -173,7 +157,6 @@ const ZERO = 48
 const NINE = 57
 const SLASH = 47
 const DASH = 45
-const COMMA = 44
 
 const digitsEnd = (text: string, start: number): number => {
   let end = start

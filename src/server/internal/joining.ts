@@ -22,9 +22,10 @@ const MAX_LEAVING = 1_000
 
 /**
  * The time in which a client may join a namespace once more, after it has left some or was refused,
- * or while it waits for the answer, in milliseconds, and how often it may do so at once. To join costs the server ten times as much
- * as an event, and what an application does for each, such as a query, costs more. No client that
- * works comes near it. The options for namespaces may ask for more.
+ * or while it waits for the answer, in milliseconds, and how often it may do so at once. To join
+ * costs the server ten times as much as an event, and what an application does for each, such as a
+ * query, costs more. No client that works comes near it. The options for namespaces may ask for
+ * more.
  */
 const JOIN_TIME = 10
 const JOINS = 2_000
