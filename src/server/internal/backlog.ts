@@ -212,9 +212,14 @@ export class Backlog implements WheelEntry {
   }
 }
 
+/**
+ * An event that waits. Its namespace would keep the whole message in memory, or the request that
+ * brought it.
+ */
+type Event = Pick<SocketPacket, "data" | "id">
+
 /** An event that waits for the handlers to be built, and its cost meanwhile. */
-interface Waiting {
-  readonly packet: SocketPacket
+interface Waiting extends Event {
   readonly cost: number
 }
 
@@ -229,19 +234,19 @@ export class Inbox {
     this.backlog = backlog
   }
 
-  add(packet: SocketPacket): void {
-    const cost = costOfEvent(packet.data as ReadonlyArray<unknown>)
-    this.waiting.push({ packet, cost })
+  add({ data, id }: Event): void {
+    const cost = costOfEvent(data as ReadonlyArray<unknown>)
+    this.waiting.push({ data, id, cost })
     this.backlog.enterUnready(cost)
   }
 
   /** Takes everything out. Each event has left the backlog by the time of its callback. */
-  empty(take: (packet: SocketPacket) => void): void {
+  empty(take: (event: Event) => void): void {
     const { waiting } = this
     this.waiting = []
-    for (const { cost, packet } of waiting) {
-      this.backlog.leaveUnready(cost)
-      take(packet)
+    for (const event of waiting) {
+      this.backlog.leaveUnready(event.cost)
+      take(event)
     }
   }
 }
