@@ -11,6 +11,7 @@
  */
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import { setImmediate as turn } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
 import { Context, Effect, Layer, Logger, Scope } from "effect"
@@ -35,6 +36,7 @@ const keeping = Effect.fnUntraced(function* (socket: ServerSocket<Namespace.Unty
   yield* socket.on("keep", (value) => Effect.as(Effect.sleep("1 hour"), value))
   yield* socket.on("ask", (value) => Effect.as(Effect.ignore(socket.emitWithAck("question")), value))
   yield* socket.on("echo", (value) => Effect.succeed(value))
+  yield* socket.on("done", () => Effect.void)
   yield* socket.on("join", (room) => Effect.catchCause(socket.join(String(room).slice(0, 100)), () => Effect.void))
 })
 
@@ -103,6 +105,8 @@ interface Connection {
    * open.
    */
   readonly send: (...packets: ReadonlyArray<string | Uint8Array>) => Promise<boolean>
+  /** Sends so many packets, each in a turn of its own, or as many as a request may bring. */
+  readonly sendSmall: (count: number, packet: string) => Promise<boolean>
   /** From now on nothing is taken from the server. */
   readonly stopReading: () => void
   /** Says that it goes, where the server does not see it by itself. */
@@ -136,22 +140,33 @@ class Client {
     const socket = (await openWebSocket(this.target, EIO4, [], /"sid":/g, 1))!
     let { bytes } = await this.server.ask("progress")
     const pongs = makePongs()
+    const send = async (...packets: ReadonlyArray<string | Uint8Array>) => {
+      for (const packet of [...pongs(), ...packets]) {
+        const framed = frame(typeof packet === "string" ? 1 : 2, packet)
+        bytes += framed.length
+        socket.write(framed)
+      }
+      // Not read is where the server has stopped to: that is as far as one gets.
+      for (let i = 0; i < 2_000; i++) {
+        const progress = await this.server.ask("progress")
+        if (progress.sessions === 0) return false
+        if (progress.bytes >= bytes) return true
+        await sleep(2)
+      }
+      return true
+    }
     return {
       largest: 990_000,
-      send: async (...packets) => {
-        for (const packet of [...pongs(), ...packets]) {
-          const framed = frame(typeof packet === "string" ? 1 : 2, packet)
+      send,
+      sendSmall: async (count, packet) => {
+        socket.setNoDelay(true)
+        const framed = frame(1, packet)
+        for (let i = 1; i < count; i++) {
           bytes += framed.length
           socket.write(framed)
+          await turn()
         }
-        // Not read is where the server has stopped to: that is as far as one gets.
-        for (let i = 0; i < 2_000; i++) {
-          const progress = await this.server.ask("progress")
-          if (progress.sessions === 0) return false
-          if (progress.bytes >= bytes) return true
-          await sleep(2)
-        }
-        return true
+        return send(packet)
       },
       stopReading: () => void socket.pause(),
       sayGoodbye: () => {}
@@ -178,28 +193,30 @@ class Client {
       const line = this.target.connect().pause()
       line.write(`GET ${path}\r\n`)
     }
+    const send = async (...packets: ReadonlyArray<string | Uint8Array>) => {
+      for (const packet of [...pongs(), ...packets]) {
+        // A request beside another one would be an offence.
+        if (unanswered !== undefined) break
+        const body = Buffer.from(
+          typeof packet === "string" ? packet : `b${Buffer.from(packet).toString("base64")}`
+        ).subarray(0, 1_000_000)
+        const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`
+        const answer = posts.ask([Buffer.concat([Buffer.from(head), body])])
+        const answered = await Promise.race([answer, sleep(4_000)])
+        if (answered === false || (answered === true && posts.lastStatuses[0] !== 200)) return false
+        // As much as the outbox takes with each: the kernel takes a response of a megabyte whole.
+        if (!isReading && ++unpolled % 14 === 0) poll()
+        if (answered === undefined) {
+          unanswered = answer
+          void answer.then(() => (unanswered = undefined))
+        }
+      }
+      return (await this.server.ask("progress")).sessions > 0
+    }
     return {
       largest: 740_000,
-      send: async (...packets) => {
-        for (const packet of [...pongs(), ...packets]) {
-          // A request beside another one would be an offence.
-          if (unanswered !== undefined) break
-          const body = Buffer.from(
-            typeof packet === "string" ? packet : `b${Buffer.from(packet).toString("base64")}`
-          ).subarray(0, 1_000_000)
-          const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`
-          const answer = posts.ask([Buffer.concat([Buffer.from(head), body])])
-          const answered = await Promise.race([answer, sleep(4_000)])
-          if (answered === false || (answered === true && posts.lastStatuses[0] !== 200)) return false
-          // As much as the outbox takes with each: the kernel takes a response of a megabyte whole.
-          if (!isReading && ++unpolled % 14 === 0) poll()
-          if (answered === undefined) {
-            unanswered = answer
-            void answer.then(() => (unanswered = undefined))
-          }
-        }
-        return (await this.server.ask("progress")).sessions > 0
-      },
+      send,
+      sendSmall: (count, packet) => send(Array(count).fill(packet).join("\x1e")),
       stopReading: () => {
         isReading = false
       },
@@ -245,13 +262,27 @@ interface Amounts {
   /** Events with large payloads, and whether one that is as large as may be comes last. */
   events: number
   largest: boolean
-  /** Answers of a megabyte that are not read. */
+  /** Answers of a megabyte that are not read. A wide character makes them take two bytes for each. */
   unread: number
+  /** Answers without a value that are not read, and leave one by one. */
+  answers: number
   /** Attachments that came of a packet that waits for others, of a megabyte each. */
   attachments: number
+  /** The size of the data that waits with them, in bytes. */
+  waiting: number
 }
 
-const nothing: Amounts = { auth: 0, rooms: 0, asks: 0, events: 0, largest: false, unread: 0, attachments: 0 }
+const nothing: Amounts = {
+  auth: 0,
+  rooms: 0,
+  asks: 0,
+  events: 0,
+  largest: false,
+  unread: 0,
+  answers: 0,
+  attachments: 0,
+  waiting: 0
+}
 
 /**
  * How far one has got: all the way, or until the connection was closed, after so many of what was
@@ -272,10 +303,16 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
     }
     return true
   }
+  const sendAnswers = async (count: number): Promise<boolean> => {
+    for (last = 0; last < count; last += ANSWERS) {
+      if (!(await connection.sendSmall(Math.min(ANSWERS, count - last), '421["done"]'))) return false
+    }
+    return true
+  }
   const to = (i: number) => namespaceOf(i % NAMESPACES)
   const auth = amounts.auth === 0 ? "" : `{"a":${objects(amounts.auth)}}`
   const payload = objects(EVENT)
-  const text = "x".repeat(990_000)
+  const text = `\u20ac${"x".repeat(980_000)}`
   const holders = Array.from({ length: 10 }, (_, num) => `{"_placeholder":true,"num":${num}}`)
   const isOpen =
     (await times(NAMESPACES, 10, (i) => `40${to(i)}${auth}`)) &&
@@ -284,13 +321,22 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
     (await times(amounts.events, 1, (i) => `42${to(i)}["keep",${payload}]`)) &&
     (!amounts.largest || (await times(1, 1, () => `42["keep",${objects(990_000)}]`))) &&
     (connection.stopReading(), await times(amounts.unread, 1, () => `421["echo","${text}"]`)) &&
+    // The system takes what comes first.
+    (amounts.answers === 0 || amounts.unread > 0 || (await times(8, 1, () => `421["echo","${text}"]`))) &&
+    (await sendAnswers(amounts.answers)) &&
     (amounts.attachments === 0 ||
-      ((await connection.send(`4510-["keep",${holders.join(",")}]`)) &&
+      ((await connection.send(`4510-["keep",${objects(amounts.waiting)},${holders.join(",")}]`)) &&
         (await times(amounts.attachments, 1, () => Buffer.alloc(connection.largest)))))
   return { isOpen, last }
 }
 
 const EVENT = 99_000
+
+/** The largest data of a packet that waits for attachments. */
+const LARGEST = 980_000
+
+/** The answers after which a client looks whether it is connected. */
+const ANSWERS = 1_000
 
 /** The bytes that one connection can make a server hold, by each thing alone and by all at once. */
 export interface Outcome {
@@ -326,15 +372,15 @@ export const measure = async (
       return held
     }
     // Resources that are made once.
-    await attempt({ auth: 10, rooms: 100, asks: 100, events: 1, unread: 1, attachments: 1 })
+    await attempt({ auth: 10, rooms: 100, asks: 100, events: 1, unread: 1, answers: 10, attachments: 1, waiting: 10 })
     const alone: Record<string, number> = {}
     /** The greatest amount with which the connection stays open, at the most `most`. */
-    const furthest = async (name: keyof Amounts, most: number): Promise<number> => {
+    const furthest = async (name: keyof Amounts, most: number, step = 1, others = {}): Promise<number> => {
       let amount = most
-      let held = await attempt({ [name]: amount })
+      let held = await attempt({ ...others, [name]: amount })
       while (held === undefined && amount > 0) {
-        amount = Math.min(last, amount - 1)
-        held = await attempt({ [name]: amount })
+        amount = Math.max(0, Math.min(last, amount - step))
+        held = await attempt({ ...others, [name]: amount })
       }
       alone[name] = held ?? 0
       told(`${transport}, ${name}: ${amount}, ${(alone[name] / 1e6).toFixed(1)} MB`)
@@ -353,7 +399,8 @@ export const measure = async (
     const asks = await furthest("asks", 9_500)
     const events = await furthest("events", mostEvents)
     const unread = await furthest("unread", transport === "polling" ? 140 : 40)
-    const attachments = await furthest("attachments", 9)
+    const answers = await furthest("answers", 120_000, 3_000)
+    const attachments = await furthest("attachments", 9, 1, { waiting: LARGEST })
     const all = {
       auth,
       rooms,
@@ -362,19 +409,27 @@ export const measure = async (
       events: Math.max(0, events - 1),
       largest: true,
       // The kernel does not always take the same part of it.
-      unread: Math.max(0, unread - 2),
-      attachments
+      ...(alone["answers"]! > alone["unread"]!
+        ? { unread: 0, answers: Math.max(0, answers - 3_000) }
+        : { unread: Math.max(0, unread - 2), answers: 0 }),
+      attachments,
+      waiting: 100_000
     }
-    let amounts = all
+    let amounts: Amounts = all
     let together = await attempt(amounts)
     if (together === undefined) together = await attempt((amounts = { ...all, largest: false }))
     for (let less = 1; together === undefined && less < 10; less++) {
       // Over polling, events that the server does not read yet look as if it took any number of them.
       const events = amounts.events > 10 ? Math.floor(amounts.events / 2) : Math.max(0, amounts.events - less)
-      amounts = { ...amounts, events, unread: Math.max(0, amounts.unread - less) }
+      const unread = Math.max(0, amounts.unread - less)
+      amounts = { ...amounts, events, unread, answers: Math.max(0, amounts.answers - 3_000 * less) }
       together = await attempt(amounts)
     }
     if (together === undefined) throw new Error("the connection was closed, however little it left")
+    // Data that takes more than all events may has to be alone, except for what is not read.
+    const other = { ...amounts, asks: 0, events: 0, largest: false, waiting: LARGEST }
+    const instead = await attempt(other)
+    if (instead !== undefined && instead > together) [together, amounts] = [instead, other]
     told(`${transport}, together: ${(together / 1e6).toFixed(1)} MB`)
     return { transport, alone, together, amounts }
   } finally {
