@@ -72,7 +72,7 @@ class Tap {
     const { capacity, overflow, queue } = this
     const size = sizeOf(message)
     // The source of a stream that suspends is paused, so nothing is refused.
-    while (overflow !== "suspend" && !this.fits(size, maxBytes)) {
+    while (!this.fits(size, maxBytes)) {
       if (overflow === "dropNewest") return true
       if (overflow === "fail") {
         Queue.failCauseUnsafe(queue, Cause.fail(new StreamOverflow({ stream: "messages", capacity })))
@@ -91,6 +91,7 @@ class Tap {
   }
 
   private fits(size: number, maxBytes: number): boolean {
+    if (this.overflow === "suspend") return true
     const count = Queue.sizeUnsafe(this.queue)
     return count === 0 || (count < this.capacity && this.bytes + size <= maxBytes)
   }
