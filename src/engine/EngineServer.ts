@@ -125,6 +125,10 @@ export interface EngineServer {
    * @internal
    */
   readonly moveForShutdown: (step?: ShutdownStep<EngineSession>) => Effect.Effect<void>
+  /** The end is near: the server is not ready any more, and refuses new sessions. @internal */
+  readonly refuseForShutdown: () => void
+  /** Closes sessions as a shutdown does, within its time. @internal */
+  readonly closeForShutdown: (sessions: ReadonlyArray<EngineSession>) => Effect.Effect<void>
   /** Moves one session, because a server that passes its connection on is to end. @internal */
   readonly moveSession: (id: string, within: number) => void
   /**

@@ -215,6 +215,11 @@ class Server extends Inspectable.Class implements RegistryServer, RequestsServer
 
   readonly moveForShutdown = (step?: ShutdownStep<Session>): Effect.Effect<void> => this.moving.moveForShutdown(step)
 
+  readonly refuseForShutdown = (): void => this.moving.refuseForShutdown()
+
+  readonly closeForShutdown = (sessions: ReadonlyArray<EngineSession>): Effect.Effect<void> =>
+    this.shutdown.closeSessions(sessions, this.closing.left)
+
   readonly moveSession = (id: string, within: number): void => this.moving.moveOne(id, within)
 
   readonly retire = ({ id }: EngineSession, retirement: Retirement): void => this.moving.retire(id, retirement)
