@@ -47,7 +47,7 @@ export interface ServerTransport {
   sink: TransportSink
   /** Whether a message that is sent now leaves within this turn of the event loop. */
   readonly writable: boolean
-  /** The bytes that wait for the peer to read them. */
+  /** The bytes that wait for the peer to read them, with the memory that holds them. */
   readonly buffered: number
   /**
    * Whether more than `bytes` bytes wait, after data that was only held back for batching has been
@@ -235,7 +235,7 @@ export type AnyTransport =
  * @category models
  */
 export interface WebSocketChannel {
-  /** The bytes that wait for the peer to read them. */
+  /** The bytes that wait for the peer to read them, with the memory that holds them. */
   readonly buffered: number
   /** The bytes that its connection has read and written since the channel was made. */
   readonly bytesReceived: number

@@ -30,8 +30,8 @@ export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED
  * the bound.
  *
  * Each `enter` needs its `leave`, each `hold` its `release`, and each `enterFull` its `leaveFull`:
- * a missed one pauses the connection forever. Only four owners call them: {@link Inbox}, `Gate`,
- * `Supervisor.start` and the readers of events.
+ * a missed one pauses the connection forever. Only five owners call them: {@link Inbox}, `Gate`,
+ * `Supervisor.start`, `AttachmentWatch` and the readers of events.
  */
 export class Backlog implements WheelEntry {
   bucket: number = IDLE
@@ -41,6 +41,8 @@ export class Backlog implements WheelEntry {
   private events = 0
   /** Their cost, and that of the payloads that wait in streams. */
   private bytes = 0
+  /** The part of it that waits for attachments: a client that is not read could not send them. */
+  private incomplete = 0
   /** Readers of its events that are full at the moment. */
   private full = 0
   private isPaused = false
@@ -122,6 +124,18 @@ export class Backlog implements WheelEntry {
     this.onProgress()
   }
 
+  /** The data of a packet waits for attachments. */
+  holdIncomplete(cost: number): void {
+    this.incomplete = cost
+    this.hold(cost)
+  }
+
+  /** The attachments are there. */
+  releaseIncomplete(cost: number): void {
+    this.incomplete = 0
+    this.release(cost)
+  }
+
   /** Whether a payload may wait for a reader that must not make the client wait. */
   fits(cost: number): boolean {
     // A payload that is larger than the whole limit is accepted alone.
@@ -161,12 +175,16 @@ export class Backlog implements WheelEntry {
    */
   private get isHigh(): boolean {
     const { maxPendingBytes, pauseReadingAt } = this.options
-    return this.full > 0 || this.events >= pauseReadingAt || this.bytes * 2 >= maxPendingBytes
+    return this.full > 0 || this.events >= pauseReadingAt || this.completeBytes * 2 >= maxPendingBytes
   }
 
   private get isLow(): boolean {
     if (this.full > 0) return false
-    return this.events <= this.options.resumeReadingAt && this.bytes * 4 <= this.options.maxPendingBytes
+    return this.events <= this.options.resumeReadingAt && this.completeBytes * 4 <= this.options.maxPendingBytes
+  }
+
+  private get completeBytes(): number {
+    return this.bytes - this.incomplete
   }
 
   /** An acknowledgement of the client is awaited. */
