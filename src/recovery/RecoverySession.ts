@@ -77,6 +77,11 @@ export class RecoverySession<in out M extends Sized> {
   readonly former: number
   readonly memberships = new Memberships()
   /**
+   * The application has brought the client into its rooms. Before that, nobody knows what it has
+   * missed, and nothing would bring it there after a recovery.
+   */
+  isBuilt = false
+  /**
    * To be called if a message is dropped that the client should have received: it cannot be
    * recovered any more. `undefined` if none is ever dropped.
    */

@@ -291,6 +291,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   /** It needs nothing. */
   prepare(): undefined {}
 
+  onBuilt(socket: S): void {
+    const session = sessionOf(socket)
+    if (session !== undefined) session.isBuilt = true
+  }
+
   onJoined(socket: S, room: string): void {
     sessionOf(socket)?.memberships.join(room, this.log.head)
   }
@@ -323,9 +328,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (session === undefined) return
     this.forget(socket, session.pid)
     session.onDisconnected()
-    if (!LOSSES.has(reason)) {
+    const isLoss = LOSSES.has(reason)
+    // Its builder would do nothing for it if it came back to a session without its rooms.
+    if (!isLoss || !session.isBuilt) {
       session.dispose()
-      return this.namespace.onSessionEnd(session.sid, endOf(reason))
+      return this.namespace.onSessionEnd(session.sid, isLoss ? "overflow" : endOf(reason))
     }
     const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))

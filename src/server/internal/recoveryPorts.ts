@@ -76,6 +76,8 @@ export interface Recovery<S extends RecoverableSocket> extends SendingRecovery<S
   prepare(socket: S): Effect.Effect<void> | undefined
   /** Admits a client, and tells it. */
   admit(socket: S): void
+  /** The builder of a socket is done. */
+  onBuilt(socket: S): void
   onEnd(socket: S, reason: DisconnectReason): void
   onJoined(socket: S, room: string): void
   onLeft(socket: S, room: string): void
