@@ -2,7 +2,7 @@
  * Recovery says that nothing is missing only if that is so: the moments in which this is hard.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Queue } from "effect"
+import { Deferred, Effect, Fiber, Option, Queue } from "effect"
 
 import { TestClock } from "effect/testing"
 
@@ -186,6 +186,42 @@ describe("what handlers send while another event is being delivered", () => {
           positions,
           positions.toSorted((a, b) => a - b)
         )
+      }
+    })
+  )
+
+  it.effect("may let a client in that comes back: it has that event once, or not if it was for others", () =>
+    Effect.gen(function* () {
+      let decided = Deferred.makeUnsafe<void>()
+      const decide = Effect.sync(() => void Deferred.doneUnsafe(decided, Effect.void))
+      yield* decide
+      const { namespace, next, open } = yield* world({
+        decide: Effect.suspend(() => Deferred.await(decided)),
+        build: (socket) => socket.onAnyOutgoing((event) => (event === "broadcast" ? decide : Effect.void))
+      })
+      const watcher = yield* open
+      yield* watcher.connect()
+      yield* next
+      const first = yield* open
+      const { pid, sid } = yield* first.connect()
+      yield* (yield* next).join("red")
+      let peer = first
+      for (const [target, expected] of [
+        [namespace.all, ["broadcast"]],
+        [namespace.except("red"), []]
+      ] as const) {
+        yield* peer.close
+        yield* settle
+        decided = Deferred.makeUnsafe<void>()
+        peer = yield* open
+        yield* peer.send(`40${JSON.stringify({ pid })}`)
+        yield* settle
+        yield* target.emit("broadcast")
+        const socket = yield* next
+        assert.deepStrictEqual([socket.id, socket.recovered], [sid, true])
+        // The client has confirmed nothing: it gets the first one again when it comes back for the second time.
+        const names = (yield* peer.events).map(([name]) => name)
+        assert.deepStrictEqual(names, [...(target === namespace.all ? [] : ["broadcast"]), ...expected])
       }
     })
   )

@@ -51,7 +51,7 @@ export const streams =
     const wire = StreamsWire.make({ ...options, prefix: "", namespace, uid: EMITTER })
     const key = wire.stream
     return (message) => ({
-      command: StreamsWire.addCommand(key, options.maxLength, wire.encodeEntry(message, undefined)),
+      command: StreamsWire.addCommand(key, options.maxLength, wire.encodeReadable(message, undefined)),
       key
     })
   }

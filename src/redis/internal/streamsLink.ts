@@ -61,15 +61,16 @@ export const make = (
 
       const add = (fields: StreamsWire.EntryFields, done?: (reply: Reply | undefined) => void): void =>
         bus.send(stream, log?.addCommand(fields) ?? StreamsWire.addCommand(stream, maxLength, fields), done)
-      const entryOf = (message: ClusterMessage) =>
-        sequences.numbered(STREAM, (number) => ({ number, fields: wire.encodeEntry(message, number) }))
+      const entryOf = (message: ClusterMessage, encode = wire.encodeEntry) =>
+        sequences.numbered(STREAM, (number) => ({ number, fields: encode(message, number) }))
       const publish = (channel: string, body: Parameters<Bus["publish"]>[1]): void =>
         bus.publish(channel, body, useShardedPubSub)
 
       const log =
         receiver.recovery &&
         new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, permits, (message, done) => {
-          const entry = entryOf(message)
+          // Its own clients would not get it either.
+          const entry = entryOf(message, wire.encodeReadable)
           add(entry.fields, done)
           beat.changed(STREAM)
           return entry.number

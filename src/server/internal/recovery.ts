@@ -198,6 +198,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    * them again.
    */
   admit(socket: S): void {
+    // A message that is being delivered reaches its recipients before this one is among them.
+    this.order.finish()
+    // That may have run handlers, which may have done anything.
+    if (socket.isDisconnected) return
     const { resumption: claim } = socket
     const missed = claim === undefined ? undefined : this.missedBy(claim, socket)
     if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)

@@ -226,6 +226,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   admit(socket: S): void {
     // A message that is being delivered reaches its recipients before this one is among them.
     this.order.finish()
+    // That may have run handlers, which may have done anything.
+    if (socket.isDisconnected) return
     const { resumption } = socket
     if (resumption?._tag !== "CatchingUp") {
       return this.begin(socket, resumption?._tag === "Missing" ? resumption.reason : undefined, formerOf(resumption))
