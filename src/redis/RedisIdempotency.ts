@@ -51,6 +51,10 @@ const RENEW =
 const COMPLETE =
   "local v = redis.call('get', KEYS[1]) if v and v ~= ARGV[1] then return 0 end redis.call('set', KEYS[1], ARGV[3], 'px', ARGV[2]) return 1"
 
+/** Drops an answer, but no claim: its window may just have ended, and another server be at work. */
+const REMOVE =
+  "if redis.call('getrange', KEYS[1], 0, 0) == 'a' then return redis.call('del', KEYS[1]) end return 0"
+
 const RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 /** The pauses in which another server's claim is looked at: the first, and the longest. */
@@ -161,10 +165,7 @@ export const make = (
           Effect.mapError(
             Effect.forEach(
               keys,
-              (key) => {
-                const name = `${prefix}-once:${key}`
-                return send({ command: ["DEL", name], key: name })
-              },
+              (key) => run(REMOVE, key),
               { discard: true, concurrency: 16 }
             ),
             unavailable
