@@ -467,6 +467,40 @@ describe("the offset of a client", () => {
     })
   )
 
+  it.effect("follows whatever clients may take for one: also a value that becomes a text on its way", () =>
+    Effect.gen(function* () {
+      const { namespace, next, open } = yield* world()
+      const peer = yield* open
+      const { pid, sid } = yield* peer.connect()
+      const socket = yield* next
+      yield* namespace.emit("one")
+      const [[, offset]] = (yield* peer.events) as [[string, string]]
+      const texts = [new Date(0), new URL("http://localhost"), { toJSON: () => "text" }, Object("text"), "text"]
+      for (const emit of [
+        (event: string, value: unknown) => socket.volatile.emit(event, value),
+        (event: string, value: unknown) => namespace.all.volatile.emit(event, value)
+      ]) {
+        for (const value of texts) {
+          yield* emit("text", value)
+          assert.deepStrictEqual(
+            (yield* peer.events).map((event) => [typeof event[1], event[2]]),
+            [["string", offset]]
+          )
+        }
+        for (const value of [1, true, null, { text: "text" }, ["text"], Buffer.from("bytes")]) {
+          yield* emit("none", value)
+          assert.deepStrictEqual(
+            (yield* peer.events).map((event) => event.length),
+            [2]
+          )
+        }
+      }
+      yield* peer.close
+      const second = yield* open
+      assert.strictEqual((yield* second.connect({ pid, offset })).sid, sid)
+    })
+  )
+
   it.effect("counts for later, too: what it says was received does not come again", () =>
     Effect.gen(function* () {
       const { namespace, next, open } = yield* world()
