@@ -257,11 +257,7 @@ const makeWith = Effect.fnUntraced(function* (
   const ledger = new Ledger(resolved)
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   // Answers that are over would stay while no others come.
-  yield* Effect.sleep("1 minute").pipe(
-    Effect.andThen(purge(store, ledger, now)),
-    Effect.forever,
-    Effect.forkScoped
-  )
+  yield* Effect.sleep("1 minute").pipe(Effect.andThen(purge(store, ledger, now)), Effect.forever, Effect.forkScoped)
   const full = new IdempotencyError({
     reason: { _tag: "Full" },
     message: `${resolved.maxRunning} messages are being handled (maxRunning)`

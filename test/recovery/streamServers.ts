@@ -49,7 +49,10 @@ export class StreamServers {
   ): Promise<[Subject, Subject, ...Array<Subject>]> {
     const made = redisClient ?? RedisClient.fromNodeRedis(createClient({ url: this.redis.url }))
     const client = Layer.effect(RedisClient.RedisClient, made)
-    const adapter = Layer.provide(RedisStreamsAdapter.layer({ streamName, ...(maxMessageBytes && { maxMessageBytes }) }), client)
+    const adapter = Layer.provide(
+      RedisStreamsAdapter.layer({ streamName, ...(maxMessageBytes && { maxMessageBytes }) }),
+      client
+    )
     const servers: Array<Subject> = []
     for (let i = 0; i < count; i++) {
       const server = await startSubject("ours", { ...options, adapter })

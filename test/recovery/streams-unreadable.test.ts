@@ -12,8 +12,7 @@ import { startRedis } from "../support/redisServer.ts"
 import { backTo, StreamServers, withoutMarks } from "./streamServers.ts"
 
 /** A value of so many levels around another one. */
-const nested = (levels: number, inner: unknown = 1): unknown =>
-  levels === 0 ? inner : [nested(levels - 1, inner)]
+const nested = (levels: number, inner: unknown = 1): unknown => (levels === 0 ? inner : [nested(levels - 1, inner)])
 
 const problemOf = (sent: Promise<unknown>): Promise<string> =>
   sent.then(

@@ -155,7 +155,9 @@ describe("answers in Redis", requires("Redis"), () => {
       const [a, b] = [yield* server("redis", { key: "again" }), yield* server("redis", { key: "again" })]
       const keys = Effect.promise(() => servers.single.server.command("keys", "again-once:*"))
       for (const id of ["answered", "claimed"]) yield* handle(a, message(id, { window: 50 }), "before")
-      yield* Effect.promise(() => until("the end of the windows", async () => (await Effect.runPromise(keys)) === "" || undefined))
+      yield* Effect.promise(() =>
+        until("the end of the windows", async () => (await Effect.runPromise(keys)) === "" || undefined)
+      )
       yield* handle(b, message("answered"), "after")
       const claimed = yield* claim(b, message("claimed"))
       yield* Effect.sleep("50 millis")

@@ -108,13 +108,7 @@ export const make = (
     }
     const unforgotten = new Map<string, string>()
     const isUnforgotten = Latch.makeUnsafe(false)
-    const removal = (pid: string, generation: string): Command => [
-      "EVAL",
-      REMOVE,
-      "1",
-      keyOf(pid),
-      headOf(generation)
-    ]
+    const removal = (pid: string, generation: string): Command => ["EVAL", REMOVE, "1", keyOf(pid), headOf(generation)]
     /** It must not be taken any more: its client has missed something that nobody else knows of. */
     const removeLater = (pid: string, generation: string) => {
       // The next attempt begins with another one.

@@ -45,6 +45,8 @@ export const make = (
   bus: Bus,
   readers: StreamReaders,
   sessions: SessionStore,
+  /** Emitters learn for how long, in milliseconds, the entries of a stream are needed. */
+  needs: (stream: string, time: number) => void,
   options: StreamsLinkOptions
 ): LinkFactory => {
   /** Each read takes memory: clients that come at the same time wait for each other. */
@@ -104,6 +106,7 @@ export const make = (
           log.onGap()
           onDoubt()
         }
+        needs(stream, receiver.recovery!.retention)
         log.stream = yield* readers.read(stream, namespace, { onEntry, onDoubt, onGap })
       }
       yield* sayGoodbye(bus.redis, () => publish(common, wire.encodeClosing()))

@@ -70,7 +70,6 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private get log(): SharedLog {
     return this.namespace.adapter.log!
   }
-
   get isAwaiting(): boolean {
     return this.sessions.isAwaiting
   }
@@ -224,9 +223,9 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   }
 
   admit(socket: S): void {
-    // A message that is being delivered reaches its recipients before this one is among them.
+    // A message that is being delivered reaches its recipients before this one is among them. That
+    // may run handlers, which may have done anything.
     this.order.finish()
-    // That may have run handlers, which may have done anything.
     if (socket.isDisconnected) return
     const { resumption } = socket
     if (resumption?._tag !== "CatchingUp") {
