@@ -13,7 +13,7 @@ import { RedisError } from "../../src/redis/RedisError.ts"
 import * as RedisEmitter from "../../src/redis/RedisEmitter.ts"
 import { requires } from "../support/peers.ts"
 import { startRedis, until } from "../support/redisServer.ts"
-import { backTo, numbersOf, StreamServers, withoutMarks } from "./streamServers.ts"
+import { backTo, StreamServers, withoutMarks } from "./streamServers.ts"
 
 describe("an emitter beside servers with recovery", requires("Redis"), () => {
   let world: StreamServers

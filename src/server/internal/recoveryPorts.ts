@@ -32,7 +32,8 @@ export const endsInText = (data: ReadonlyArray<unknown>): boolean => {
 /** Whether JSON may have a text in place of a value, as it has of a `Date`. */
 const mayBecomeText = (value: object | bigint | null): boolean => {
   if (value === null || ArrayBuffer.isView(value)) return false
-  return value instanceof String || typeof (value as { readonly toJSON?: unknown }).toJSON === "function"
+  if (typeof (value as { readonly toJSON?: unknown }).toJSON === "function") return true
+  return Object.prototype.toString.call(value) === "[object String]"
 }
 
 /**
