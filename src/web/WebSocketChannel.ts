@@ -202,6 +202,7 @@ class StandardChannel extends WebChannel {
   }
 
   close(code?: number): void {
+    if (this.receiver.isClosed === true) this.letGo()
     // The closing handshake has to be read.
     this.resume()
     if (this.closing !== undefined) return
@@ -211,6 +212,7 @@ class StandardChannel extends WebChannel {
 
   terminate(): void {
     this.drop()
+    this.letGo()
   }
 
   protected drop(code?: number): void {

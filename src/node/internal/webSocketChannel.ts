@@ -28,8 +28,11 @@ const MAX_BATCHES = 1_024
  */
 const TURN_BYTES = 256 * 1024
 
-/** The size in bytes of the first portion of a large read. */
+/** The size in bytes of the first portion of a connection's large reads. */
 const PORTION = 2 * 1024
+
+/** A read of Node is no larger. */
+const MAX_PORTION = 64 * 1024
 
 /** If a portion holds fewer messages than this, the next one is twice as large. */
 const FEW_MESSAGES = 16
@@ -136,6 +139,8 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   onWritten: (() => void) | undefined
   /** The bytes of large reads in this turn. */
   private bytes = 0
+  /** The size in bytes of the next portion of a large read. */
+  private portion = PORTION
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
     super()
@@ -180,8 +185,9 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   }
 
   /**
-   * Splits the reads of a connection that has sent more messages than one turn allows. When its
-   * turn is over, the stream keeps the rest. Portions grow while they hold few messages.
+   * Splits a large read. When the turn of the connection is over, the stream keeps the rest: its
+   * end, too. Portions grow while they hold few messages, and stay that large until the connection
+   * has sent more messages than one turn allows.
    *
    * @internal
    */
@@ -191,13 +197,15 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     let takesMore = true
-    let portion = this.isHasty ? PORTION : chunk.length
+    if (this.isHasty) this.portion = PORTION
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
-      const end = Math.min(at + portion, chunk.length)
+      const end = Math.min(at + this.portion, chunk.length)
       takesMore = Duplex.prototype.push.call(this.socket, chunk.subarray(at, end))
+      const isWhole = end - at === this.portion
       at = end
-      if (this.held === undefined && this.messages - before < FEW_MESSAGES) portion *= 2
+      if (this.portion < MAX_PORTION && isWhole && this.held === undefined && this.messages - before < FEW_MESSAGES)
+        this.portion *= 2
     }
     return takesMore
   }
@@ -271,6 +279,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   }
 
   close(code?: number): void {
+    if (this.receiver.isClosed === true) this.letGo()
     // `ws` writes the close frame, which must follow everything that was sent.
     this.flush()
     this.ws.close(code)
@@ -283,6 +292,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     isOurs = true
     this.ws.terminate()
     isOurs = false
+    this.letGo()
   }
 
   onTurnEnd(): void {
