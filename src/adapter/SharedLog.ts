@@ -167,7 +167,7 @@ export interface SessionStore {
   readonly create: (session: StoredSession, generation: string, timeToLive: number, onEnd: OnKept) => void
   /** Writes a session again, if its generation is still this one. */
   readonly update: (session: StoredSession, generation: string, timeToLive: number, onEnd: OnKept) => void
-  /** Forgets a session, if its generation is still this one. */
+  /** Forgets a session, if its generation is still this one. It is tried until it has happened. */
   readonly remove: (pid: string, generation: string) => void
   /**
    * Takes a session for a new generation, atomically: of several that ask for it, the last one has

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 
 import { integer } from "../engine/OptionReaders.ts"
 import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
-import { makeClaims } from "./internal/claims.ts"
+import { makeClaims, purge } from "./internal/claims.ts"
 import { Ledger } from "./internal/ledger.ts"
 
 /**
@@ -198,6 +198,12 @@ export interface Store {
   readonly complete: (key: string, answer: string, window: number) => Effect.Effect<void, IdempotencyError>
   /** Drops answers, because there are too many. */
   readonly remove: (keys: ReadonlyArray<string>) => Effect.Effect<void, IdempotencyError>
+  /**
+   * The window of these answers is over for this process. Another one may have given them anew
+   * since: only those may be dropped whose window is over in the store. Not needed in a store that
+   * drops them by itself.
+   */
+  readonly purge?: ((keys: ReadonlyArray<string>) => Effect.Effect<void, IdempotencyError>) | undefined
 }
 
 const MIB = 1_048_576
@@ -253,11 +259,7 @@ const makeWith = Effect.fnUntraced(function* (
   const ledger = new Ledger(resolved)
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   // Answers that are over would stay while no others come.
-  yield* Effect.sleep("1 minute").pipe(
-    Effect.andThen(Effect.sync(() => ledger.purge(now()))),
-    Effect.forever,
-    Effect.forkScoped
-  )
+  yield* Effect.sleep("1 minute").pipe(Effect.andThen(purge(store, ledger, now)), Effect.forever, Effect.forkScoped)
   const full = new IdempotencyError({
     reason: { _tag: "Full" },
     message: `too many messages are being handled, of this client or of all (maxRunning: ${resolved.maxRunning})`

@@ -91,7 +91,10 @@ export const make = ({ storeId = "socketio_once", ...limits }: PersistedIdempote
           Effect.mapError(
             Effect.forEach(keys, (key) => answers.remove(new Answer({ key, window: 0 })), { discard: true }),
             unavailable
-          )
+          ),
+        // Stores drop an answer that is over when it is read, if they do not do so before.
+        purge: (keys) =>
+          Effect.forEach(keys, (key) => Effect.ignore(answers.get(new Answer({ key, window: 0 }))), { discard: true })
       },
       limits
     )

@@ -149,8 +149,8 @@ export type Events<Meta extends MetaSchema, Name extends string> = readonly [
  *
  * `presence_state` has all members of a room by key, and comes once, when the socket is tracked or
  * watches. `presence_diff` has those who joined and left since then, at most one in a period. Where
- * `recovery` is on, a client that comes back gets the differences that it has missed, but no state:
- * its builder tracks or watches again.
+ * `recovery` is on, a client that comes back needs a state, too: its builder tracks or watches
+ * again. The differences that it has missed come before that, but not where servers share a log.
  *
  * **Example** (The official client, with the reducers of `phoenix`)
  *

@@ -16,7 +16,8 @@ import type { RecoverySession } from "./RecoverySession.ts"
  *   such as a limit that the client has exceeded.
  * - `expired`: the client did not come back in time.
  * - `refused`: the client came back, and was not admitted, or did not know what it had received.
- * - `overflow`: the server had to drop the session, or messages that the client has missed.
+ * - `overflow`: the server had to drop the session, or messages that the client has missed. Also if
+ *   the connection was lost before the socket's builder was done.
  * - `auth expired`: the client's rights ended while it was away.
  *
  * @since 0.1.0

@@ -20,8 +20,8 @@ interface Spent {
 }
 
 /**
- * The entries of a log that a server may read for each client: four times the most that one return
- * takes, and as much again every 10 seconds.
+ * The entries of a log that a server may read for each client: four times `maxScan`, the most that
+ * one return takes, and `maxScan` more every 10 seconds.
  *
  * **Details**
  *

@@ -13,12 +13,12 @@ import type { MessageLog } from "./MessageLog.ts"
  * - `unknown`: the server has never had such a session, or has forgotten that it had; or the client
  *   does not know what it has received, as something else has taken the place of its offset.
  * - `expired`: the client was away for longer than `maxDisconnection`, or its session has ended
- *   otherwise.
+ *   otherwise. Also if its connection was lost before its builder was done.
  * - `epoch`: the server, or the namespace, has begun anew since.
  * - `trimmed`: the server has dropped some of the messages that the client has missed.
  * - `overflow`: the client has missed more messages than it may get (`maxReplay`), or a message to
  *   it was dropped because it read too slowly (`outboxOverflow`).
- * - `refused`: the server has disconnected it while it was away.
+ * - `refused`: the server has disconnected it while it was away, or it is another user now.
  * - `unavailable`: the sessions or messages that the servers of a cluster share could not be read.
  *
  * @since 0.1.0
@@ -76,6 +76,11 @@ export class RecoverySession<in out M extends Sized> {
    */
   readonly former: number
   readonly memberships = new Memberships()
+  /**
+   * The application has brought the client into its rooms. Before that, nobody knows what it has
+   * missed, and nothing would bring it there after a recovery.
+   */
+  isBuilt = false
   /**
    * To be called if a message is dropped that the client should have received: it cannot be
    * recovered any more. `undefined` if none is ever dropped.

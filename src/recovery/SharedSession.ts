@@ -26,6 +26,8 @@ export class SharedSession {
   /** To be called if a message is dropped that the client should have received. */
   readonly onDropped: (() => void) | undefined
   checkpoint: Checkpoint
+  /** The application has brought the client into its rooms, see `RecoverySession`. */
+  isBuilt = false
   /** The client may have missed something that is not in the log: it cannot be recovered. */
   isIncomplete = false
   onSpoiled: (() => void) | undefined

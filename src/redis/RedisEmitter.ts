@@ -16,7 +16,8 @@ import * as Namespace from "../Namespace.ts"
 import type { EmitterNamespace } from "./EmitterOperator.ts"
 import { makeNamespace } from "./internal/emitter.ts"
 import * as Wires from "./internal/emitterWires.ts"
-import { makeSender } from "./internal/sender.ts"
+import { makeTrimmer } from "./internal/retention.ts"
+import { makeSender, type Send } from "./internal/sender.ts"
 import { RedisClient } from "./RedisClient.ts"
 
 /**
@@ -121,17 +122,25 @@ export interface StreamsEmitterOptions extends Omit<RedisEmitterOptions, "key"> 
   readonly streamName?: string
   /** The number of streams, over which namespaces are spread. Default: 1. */
   readonly streamCount?: number
-  /** The number of entries that the stream keeps, about. Default: 10,000. */
+  /**
+   * The number of entries that the stream keeps, about. Default: 10,000. Where the servers have
+   * recovery on, the stream keeps what their clients may have missed instead: they tell for how
+   * long in the key `{<streamName>}:retention`.
+   */
   readonly maxLen?: number
   /** Whether no event has bytes, so that none are looked for. Default: false. */
   readonly onlyPlaintext?: boolean
 }
 
-const layerOf = (encoders: Wires.Encoders, timeout: Duration.Input = Duration.seconds(5)) =>
+const layerOf = (
+  encoders: Wires.Encoders,
+  timeout: Duration.Input = Duration.seconds(5),
+  prepare: (send: Send) => Effect.Effect<Send> = Effect.succeed
+) =>
   Layer.effect(
     RedisEmitter,
     Effect.gen(function* () {
-      const send = makeSender(yield* RedisClient, timeout, yield* Effect.context<never>())
+      const send = yield* prepare(makeSender(yield* RedisClient, timeout, yield* Effect.context<never>()))
       const open = (name: string, contract: Namespace.Any | undefined): EmitterNamespace<any> => {
         const compiled = contract === undefined || contract.untyped ? undefined : compiledOf(contract)
         Namespace.checkName(name)
@@ -194,7 +203,8 @@ export const layerShardedConfig = (
 /**
  * Emits to servers with `RedisStreamsAdapter.layer`, or official ones with the package
  * `@socket.io/redis-streams-adapter` 0.3. Every message is an entry of the stream: a server that is
- * away reads it later.
+ * away reads it later. What no server would read is a defect: more than 16 MiB, or more than 97
+ * levels of nesting.
  *
  * @since 0.1.0
  * @category layers
@@ -204,10 +214,10 @@ export const layerStreams = (options: StreamsEmitterOptions = {}): Layer.Layer<R
     Wires.streams({
       streamName: options.streamName ?? "socket.io",
       streamCount: options.streamCount ?? 1,
-      maxLength: options.maxLen ?? 10_000,
       onlyPlaintext: options.onlyPlaintext ?? false
     }),
-    options.timeout
+    options.timeout,
+    (send) => Effect.map(makeTrimmer(send, options.maxLen ?? 10_000), (trimmer) => Wires.trimming(send, trimmer))
   )
 
 /**

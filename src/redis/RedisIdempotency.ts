@@ -51,6 +51,9 @@ const RENEW =
 const COMPLETE =
   "local v = redis.call('get', KEYS[1]) if v and v ~= ARGV[1] then return 0 end redis.call('set', KEYS[1], ARGV[3], 'px', ARGV[2]) return 1"
 
+/** Drops an answer, but no claim: its window may just have ended, and another server be at work. */
+const REMOVE = "if redis.call('getrange', KEYS[1], 0, 0) == 'a' then return redis.call('del', KEYS[1]) end return 0"
+
 const RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 /** The pauses in which another server's claim is looked at: the first, and the longest. */
@@ -159,14 +162,7 @@ export const make = (
           ),
         remove: (keys) =>
           Effect.mapError(
-            Effect.forEach(
-              keys,
-              (key) => {
-                const name = `${prefix}-once:${key}`
-                return send({ command: ["DEL", name], key: name })
-              },
-              { discard: true, concurrency: 16 }
-            ),
+            Effect.forEach(keys, (key) => run(REMOVE, key), { discard: true, concurrency: 16 }),
             unavailable
           )
       },

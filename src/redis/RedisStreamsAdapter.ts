@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import type { ClusterStatus } from "../adapter/ClusterStatus.ts"
 import { adapterLayer } from "./internal/adapterLayer.ts"
 import { MAX_BYTES } from "./internal/msgpack.ts"
+import { makeTeller } from "./internal/retention.ts"
 import * as Sessions from "./internal/sessions.ts"
 import * as StreamReaders from "./internal/streamReaders.ts"
 import * as StreamsLink from "./internal/streamsLink.ts"
@@ -76,7 +77,8 @@ export const layer = (options: RedisStreamsAdapterOptions = {}): Layer.Layer<Clu
         keeps: maxLength
       })
       const sessions = yield* Sessions.make(redis, { keyPrefix: options.sessionKeyPrefix ?? "sio:session:" })
-      return StreamsLink.make(bus, readers, sessions, {
+      const needs = yield* makeTeller(redis)
+      return StreamsLink.make(bus, readers, sessions, needs, {
         prefix: options.channelPrefix ?? "socket.io",
         streamName: options.streamName ?? "socket.io",
         streamCount: options.streamCount ?? 1,

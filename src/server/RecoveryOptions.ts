@@ -49,7 +49,7 @@ export interface RecoveryOptions {
   /**
    * Where servers share a log (`RedisStreamsAdapter`): the number of its entries that are read for
    * one client that comes back, those for others included. For one that comes back again and again,
-   * a server reads four times as many, and as many again every 10 seconds. Default: 20,000.
+   * a server reads four times `maxScan`, and `maxScan` more every 10 seconds. Default: 20,000.
    */
   readonly maxScan?: number
   /**

@@ -67,6 +67,21 @@ describe("answers that are persisted", () => {
     })
   )
 
+  it.effect("end with their window, and stay if another process has given them again", () =>
+    Effect.gen(function* () {
+      const { kvs, process } = yield* setup
+      const [first, second] = [yield* process(), yield* process()]
+      for (const id of ["a", "b"]) yield* handle(first, message(id, { window: 30_000 }), "before")
+      yield* TestClock.adjust(Duration.seconds(30))
+      yield* handle(second, message("a"), "after")
+      yield* handle(first, message("c"), "c")
+      assert.strictEqual(yield* answerOf(first, message("a")), "after")
+      assert.strictEqual(yield* kvs.size, 2)
+      yield* TestClock.adjust(Duration.minutes(2))
+      assert.strictEqual(yield* kvs.size, 0)
+    })
+  )
+
   it.effect("that are too large are remembered without their text", () =>
     Effect.gen(function* () {
       const { process } = yield* setup

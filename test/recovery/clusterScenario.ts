@@ -170,10 +170,10 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
     const servers: Array<Server> = []
     /** The last time that each stay has come back. */
     const comings = new Map<string, number>()
-    log.onBegin = (namespace, { checkpoint, pid, sid }) => {
+    log.onBegin = (namespace, { checkpoint, pid, sid }, node) => {
       // Its server may not have learnt of it yet.
       const isBefore = checkpoint!.era !== log.state.era
-      const stay = { sid, namespace, start: checkpoint!.index, node: "", isOver: isBefore, hasGap: false, isBefore }
+      const stay = { sid, namespace, start: checkpoint!.index, node, isOver: isBefore, hasGap: false, isBefore }
       stays.set(sid, stay)
       pids.set(pid, stay)
     }
@@ -223,6 +223,8 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
         yield* socket.onDisconnecting((reason: string) =>
           Effect.sync(() => {
             if (live.get(socket.id) === socket) live.delete(socket.id)
+            // It has begun when this builder was done.
+            const stay = stays.get(socket.id)
             if (stay !== undefined && !LOSSES.has(reason)) stay.isOver = true
           })
         )

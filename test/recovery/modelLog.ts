@@ -61,8 +61,8 @@ export class ModelLog {
   readonly early = new Set<string>()
   private readonly stored = new Set<string>()
   readonly nodes = new Set<ModelNode>()
-  /** A session begins. */
-  onBegin: (namespace: string, session: StoredSession.StoredSession) => void = () => {}
+  /** A session begins at a server, when its builder is done. */
+  onBegin: (namespace: string, session: StoredSession.StoredSession, server: string) => void = () => {}
   readonly options: ModelOptions
   private lastMillis = 1_700_000_000_000
   private sequence = 0
@@ -238,7 +238,7 @@ export class ModelNode {
     return {
       generation: () => `${this.name}.${++this.generations}`,
       create: (session, generation, timeToLive, onEnd) => {
-        if (session.checkpoint?.rooms.length === 0) log.onBegin(namespace, session)
+        if (session.checkpoint?.rooms.length === 0) log.onBegin(namespace, session, this.name)
         const set = write(session, generation, timeToLive)
         this.send(() => {
           set()

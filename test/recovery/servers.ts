@@ -33,8 +33,10 @@ export interface SubjectOptions {
   /** Both in milliseconds. Default: 25 and 20 seconds. */
   readonly pingInterval?: number
   readonly pingTimeout?: number
-  /** Both of this library alone. */
+  /** These of this library alone. */
   readonly recovery?: RecoveryOptions
+  /** What the builder waits for before it joins rooms. */
+  readonly load?: Effect.Effect<void>
   readonly adapter?: Layer.Layer<ClusterStatus, unknown>
 }
 
@@ -155,6 +157,7 @@ const Main = Namespace.untyped("/").middleware(Bans)
 
 const ours = async ({
   adapter,
+  load = Effect.void,
   maxDisconnection = 60_000,
   pingInterval = 25_000,
   pingTimeout = 20_000,
@@ -176,6 +179,7 @@ const ours = async ({
       )
       yield* socket.on("join", (room) => Effect.as(socket.join(room as string), ackArguments()))
       yield* socket.on("leave", (room) => Effect.as(socket.leave(room as string), ackArguments()))
+      yield* load
       const { rooms } = (socket.auth ?? {}) as { readonly rooms?: ReadonlyArray<string> }
       if (!recovered && rooms !== undefined) yield* socket.join(rooms)
     })

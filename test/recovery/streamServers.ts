@@ -11,6 +11,7 @@ import { type CutClient, eventually, startClient } from "./clients.ts"
 import { startSubject, type Subject, type SubjectOptions } from "./servers.ts"
 
 export interface StreamServersOptions extends Omit<SubjectOptions, "adapter"> {
+  readonly maxMessageBytes?: number
   /** The client of Redis. Default: that of the package `redis`. */
   readonly redisClient?: Effect.Effect<RedisClient.RedisClient["Service"], never, Scope.Scope>
 }
@@ -44,11 +45,14 @@ export class StreamServers {
   async start(
     streamName: string,
     count: number,
-    { redisClient, ...options }: StreamServersOptions = {}
+    { maxMessageBytes, redisClient, ...options }: StreamServersOptions = {}
   ): Promise<[Subject, Subject, ...Array<Subject>]> {
     const made = redisClient ?? RedisClient.fromNodeRedis(createClient({ url: this.redis.url }))
     const client = Layer.effect(RedisClient.RedisClient, made)
-    const adapter = Layer.provide(RedisStreamsAdapter.layer({ streamName }), client)
+    const adapter = Layer.provide(
+      RedisStreamsAdapter.layer({ streamName, ...(maxMessageBytes && { maxMessageBytes }) }),
+      client
+    )
     const servers: Array<Subject> = []
     for (let i = 0; i < count; i++) {
       const server = await startSubject("ours", { ...options, adapter })

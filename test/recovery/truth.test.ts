@@ -2,7 +2,7 @@
  * Recovery says that nothing is missing only if that is so: the moments in which this is hard.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Queue } from "effect"
+import { Deferred, Effect, Fiber, Option, Queue } from "effect"
 
 import { TestClock } from "effect/testing"
 
@@ -186,6 +186,42 @@ describe("what handlers send while another event is being delivered", () => {
           positions,
           positions.toSorted((a, b) => a - b)
         )
+      }
+    })
+  )
+
+  it.effect("may let a client in that comes back: it has that event once, or not if it was for others", () =>
+    Effect.gen(function* () {
+      let decided = Deferred.makeUnsafe<void>()
+      const decide = Effect.sync(() => void Deferred.doneUnsafe(decided, Effect.void))
+      yield* decide
+      const { namespace, next, open } = yield* world({
+        decide: Effect.suspend(() => Deferred.await(decided)),
+        build: (socket) => socket.onAnyOutgoing((event) => (event === "broadcast" ? decide : Effect.void))
+      })
+      const watcher = yield* open
+      yield* watcher.connect()
+      yield* next
+      const first = yield* open
+      const { pid, sid } = yield* first.connect()
+      yield* (yield* next).join("red")
+      let peer = first
+      for (const [target, expected] of [
+        [namespace.all, ["broadcast"]],
+        [namespace.except("red"), []]
+      ] as const) {
+        yield* peer.close
+        yield* settle
+        decided = Deferred.makeUnsafe<void>()
+        peer = yield* open
+        yield* peer.send(`40${JSON.stringify({ pid })}`)
+        yield* settle
+        yield* target.emit("broadcast")
+        const socket = yield* next
+        assert.deepStrictEqual([socket.id, socket.recovered], [sid, true])
+        // The client has confirmed nothing: it gets the first one again when it comes back for the second time.
+        const names = (yield* peer.events).map(([name]) => name)
+        assert.deepStrictEqual(names, [...(target === namespace.all ? [] : ["broadcast"]), ...expected])
       }
     })
   )
@@ -428,6 +464,40 @@ describe("the offset of a client", () => {
         const [[, offset]] = (yield* first.events) as [[string, string]]
         assert.isFalse((yield* back(change(offset))).isBack, change(offset))
       }
+    })
+  )
+
+  it.effect("follows whatever clients may take for one: also a value that becomes a text on its way", () =>
+    Effect.gen(function* () {
+      const { namespace, next, open } = yield* world()
+      const peer = yield* open
+      const { pid, sid } = yield* peer.connect()
+      const socket = yield* next
+      yield* namespace.emit("one")
+      const [[, offset]] = (yield* peer.events) as [[string, string]]
+      const texts = [new Date(0), new URL("http://localhost"), { toJSON: () => "text" }, Object("text"), "text"]
+      for (const emit of [
+        (event: string, value: unknown) => socket.volatile.emit(event, value),
+        (event: string, value: unknown) => namespace.all.volatile.emit(event, value)
+      ]) {
+        for (const value of texts) {
+          yield* emit("text", value)
+          assert.deepStrictEqual(
+            (yield* peer.events).map((event) => [typeof event[1], event[2]]),
+            [["string", offset]]
+          )
+        }
+        for (const value of [1, true, null, { text: "text" }, ["text"], Buffer.from("bytes")]) {
+          yield* emit("none", value)
+          assert.deepStrictEqual(
+            (yield* peer.events).map((event) => event.length),
+            [2]
+          )
+        }
+      }
+      yield* peer.close
+      const second = yield* open
+      assert.strictEqual((yield* second.connect({ pid, offset })).sid, sid)
     })
   )
 

@@ -150,6 +150,25 @@ describe("answers in Redis", requires("Redis"), () => {
     })
   )
 
+  it.live("that another server has given since their window was over stay, and so do claims", () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* server("redis", { key: "again" }), yield* server("redis", { key: "again" })]
+      const keys = Effect.promise(() => servers.single.server.command("keys", "again-once:*"))
+      for (const id of ["answered", "claimed"]) yield* handle(a, message(id, { window: 50 }), "before")
+      yield* Effect.promise(() =>
+        until("the end of the windows", async () => (await Effect.runPromise(keys)) === "" || undefined)
+      )
+      yield* handle(b, message("answered"), "after")
+      const claimed = yield* claim(b, message("claimed"))
+      yield* Effect.sleep("50 millis")
+      // The first server drops what is over for it.
+      yield* handle(a, message("another"), "another")
+      assert.lengthOf((yield* keys).split("\n"), 3)
+      assert.strictEqual(yield* answerOf(a, message("answered")), "after")
+      yield* claimed.release
+    })
+  )
+
   it.live("refuse messages while Redis is away, and do not handle them", () =>
     Effect.gen(function* () {
       const own = yield* Effect.acquireRelease(

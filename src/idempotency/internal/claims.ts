@@ -24,6 +24,7 @@ interface Store<E> {
   readonly claim: (key: string) => Effect.Effect<string | undefined, E, Scope.Scope>
   readonly complete: (key: string, answer: string, window: number) => Effect.Effect<void, E>
   readonly remove: (keys: ReadonlyArray<string>) => Effect.Effect<void, E>
+  readonly purge?: ((keys: ReadonlyArray<string>) => Effect.Effect<void, E>) | undefined
 }
 
 interface Options<E> {
@@ -44,6 +45,17 @@ interface Running {
 }
 
 const NO_ANSWER = Effect.undefined
+
+/** Drops the answers that are over. */
+export const purge = <E>(
+  store: Pick<Store<E>, "purge"> | undefined,
+  ledger: Ledger,
+  now: () => number
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const keys = ledger.purge(now())
+    return keys.length === 0 || store?.purge === undefined ? Effect.void : Effect.ignore(store.purge(keys))
+  })
 
 const keyOf = ({ event, id, namespace, owner }: Message): string =>
   JSON.stringify([namespace, event, owner ?? null, id])
@@ -112,6 +124,7 @@ export const makeClaims = <E>(
     const ended = Effect.sync(() => end(key, self, answer))
     if (store === undefined) return Effect.andThen(add, ended)
     return store.complete(key, kept.answer, window).pipe(
+      Effect.andThen(purge(store, ledger, now)),
       Effect.andThen(add),
       Effect.flatMap((dropped) => (dropped.length === 0 ? Effect.void : Effect.ignore(store.remove(dropped)))),
       Effect.ensuring(ended)

@@ -124,12 +124,16 @@ export class Ledger {
     return bytesOf(entry) <= Math.min(this.limits.maxBytes, this.limits.maxBytesPerClient)
   }
 
-  /** Adds an answer, in place of another one with its key. Returns the keys that had to go. */
+  /**
+   * Adds an answer, in place of another one with its key. Returns the keys that had to go for it:
+   * those that are over are not among them, see `purge`.
+   */
   add(added: NewEntry, now: number): ReadonlyArray<string> {
     const { answer, client, isElsewhere, key, window } = added
     const existing = this.entries.get(key)
     if (existing !== undefined) this.drop(existing)
-    const dropped = this.purge(now)
+    this.purge(now)
+    const dropped: Array<string> = []
     const entry: Entry = {
       key,
       answer: isElsewhere ? undefined : answer,

@@ -1,9 +1,12 @@
 /**
  * The messages of a process that is no server, in each format.
  */
+import * as Effect from "effect/Effect"
+
 import { EMITTER } from "../../adapter/WireValues.ts"
 import * as ClassicWire from "./classicWire.ts"
-import type { Outgoing } from "./sender.ts"
+import type { RedisError } from "../RedisError.ts"
+import type { Outgoing, Send } from "./sender.ts"
 import * as ShardedWire from "./shardedWire.ts"
 import * as StreamsWire from "./streamsWire.ts"
 
@@ -40,18 +43,26 @@ export const sharded =
 export interface StreamsEncoderOptions {
   readonly streamName: string
   readonly streamCount: number
-  readonly maxLength: number
   readonly onlyPlaintext: boolean
 }
 
-/** For servers that read a stream: everything is an entry of it, events between servers, too. */
+/**
+ * For servers that read a stream: everything is an entry of it, events between servers, too. The
+ * command does not trim the stream.
+ */
 export const streams =
   (options: StreamsEncoderOptions): Encoders =>
   (namespace) => {
     const wire = StreamsWire.make({ ...options, prefix: "", namespace, uid: EMITTER })
     const key = wire.stream
     return (message) => ({
-      command: StreamsWire.addCommand(key, options.maxLength, wire.encodeEntry(message, undefined)),
+      command: ["XADD", key, "*", ...Object.entries(wire.encodeReadable(message, undefined)).flat()],
       key
     })
   }
+
+/** Adds to each command how it trims its stream. */
+export const trimming =
+  (send: Send, trimmer: (stream: string) => Effect.Effect<ReadonlyArray<string>, RedisError>): Send =>
+  ({ command: [name, stream, ...rest], key }) =>
+    Effect.flatMap(trimmer(stream as string), (trim) => send({ command: [name!, stream!, ...trim, ...rest], key }))

@@ -42,9 +42,16 @@ export const decodeBody = (body: Body, maxBytes: number): DecodedBody => {
   return body[0] === BRACE ? decodeJson(textOf(body)) : decode(body, maxBytes)
 }
 
-const decodeJson = (json: string): DecodedBody => {
+/** The problem of a text that is JSON. */
+export const problemOfJson = (json: string, maxBytes: number): string | undefined => {
+  if (json.length > maxBytes) return "it is too long"
   // Each level takes two brackets.
-  if (json.length > 2 * MAX_DEPTH && isDeeper(json, MAX_DEPTH)) return `nested deeper than ${MAX_DEPTH} levels`
+  return json.length > 2 * MAX_DEPTH && isDeeper(json, MAX_DEPTH) ? `nested deeper than ${MAX_DEPTH} levels` : undefined
+}
+
+const decodeJson = (json: string): DecodedBody => {
+  const problem = problemOfJson(json, Infinity)
+  if (problem !== undefined) return problem
   try {
     return { value: JSON.parse(json), hasBinary: false }
   } catch {

@@ -1,5 +1,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 
 import type { Kept, OnKept, SessionStore } from "../../adapter/SharedLog.ts"
@@ -19,6 +20,16 @@ const MAX_VALUE = 1 << 20
 
 /** For so long a command waits for a connection, and then for its reply. */
 const TIMEOUT = Duration.seconds(3)
+
+/**
+ * The sessions that Redis has not forgotten yet, as it did not answer. Of more, those that have
+ * waited longest are left to their time to live.
+ */
+const MAX_UNFORGOTTEN = 10_000
+
+/** From one attempt to make Redis forget them to the next, and how many are tried at once. */
+const RETRY_DELAY = Duration.millis(500)
+const RETRIES = 100
 
 /** The end of the server waits for so long for commands that are under way. */
 const CLOSING_TIME = Duration.seconds(1)
@@ -95,6 +106,42 @@ export const make = (
         )
       )
     }
+    const unforgotten = new Map<string, string>()
+    const isUnforgotten = Latch.makeUnsafe(false)
+    const removal = (pid: string, generation: string): Command => ["EVAL", REMOVE, "1", keyOf(pid), headOf(generation)]
+    /** It must not be taken any more: its client has missed something that nobody else knows of. */
+    const removeLater = (pid: string, generation: string) => {
+      // The next attempt begins with another one.
+      unforgotten.delete(pid)
+      unforgotten.set(pid, generation)
+      if (unforgotten.size > MAX_UNFORGOTTEN) unforgotten.delete(unforgotten.keys().next().value!)
+      isUnforgotten.openUnsafe()
+    }
+    /** Returns whether Redis has answered. */
+    const removeAgain = ([pid, generation]: readonly [string, string]) =>
+      Effect.match(send({ command: removal(pid, generation), key: keyOf(pid) }), {
+        onFailure: () => {
+          if (unforgotten.get(pid) === generation) removeLater(pid, generation)
+          return false
+        },
+        onSuccess: () => {
+          if (unforgotten.get(pid) === generation) unforgotten.delete(pid)
+          return true
+        }
+      })
+    yield* Effect.suspend(() => {
+      const [first, ...others] = unforgotten
+      if (first === undefined) return Effect.sync(() => isUnforgotten.closeUnsafe())
+      // One of them finds out whether Redis answers.
+      return Effect.flatMap(removeAgain(first), (isAnswered) =>
+        isAnswered ? Effect.forEach(others, removeAgain, { concurrency: RETRIES, discard: true }) : Effect.void
+      )
+    }).pipe(
+      Effect.delay(RETRY_DELAY),
+      (attempt) => Effect.andThen(isUnforgotten.await, attempt),
+      Effect.forever,
+      Effect.forkScoped
+    )
     yield* Effect.addFinalizer(() =>
       Effect.timeoutOption(
         Effect.callback<void>((resume) => {
@@ -135,7 +182,10 @@ export const make = (
           (key, value) => ["EVAL", UPDATE, "1", key, headOf(generation), value, millis(timeToLive)],
           (reply) => KEPT[Number(reply)] ?? "unavailable"
         ),
-      remove: (pid, generation) => start(pid, ["EVAL", REMOVE, "1", keyOf(pid), headOf(generation)], () => {}),
+      remove: (pid, generation) =>
+        start(pid, removal(pid, generation), (reply) => {
+          if (reply === undefined) removeLater(pid, generation)
+        }),
       claim: (pid, generation) =>
         send({ command: ["EVAL", CLAIM, "1", keyOf(pid), headOf(generation)], key: keyOf(pid) }).pipe(
           Effect.map((reply) => read(reply, pid)),

@@ -25,6 +25,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   /** Set when the reader has started. */
   stream: StreamPlace | undefined
   private readonly uid: string
+  private readonly ownNumber: StreamsWire["ownNumber"]
   private readonly now: () => number
   private readonly recovery: RecoveryHost
   /** The entry that this server has read last. */
@@ -43,6 +44,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     add: Add
   ) {
     this.uid = uid
+    this.ownNumber = wire.ownNumber
     this.now = now
     this.recovery = recovery
     this.sessions = sessions
@@ -95,8 +97,12 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
       this.recent ??= this.recovery.remember(place.index - 1)
       this.recent.add({ position: id, index: place.index }, message, sizeOfEntry(fields), this.now())
     }
-    if (received._tag === "Message" && received.from.uid === this.uid && received.number !== undefined) {
-      this.end(received.number, true)
+    if (received._tag === "Message") {
+      if (received.from.uid === this.uid && received.number !== undefined) this.end(received.number, true)
+    } else if (received._tag === "Refused" && this.waiting.size > 0) {
+      const number = this.ownNumber(fields)
+      // Nothing else comes of it.
+      if (number !== undefined) this.end(number, true)
     }
   }
 

@@ -45,6 +45,8 @@ export const make = (
   bus: Bus,
   readers: StreamReaders,
   sessions: SessionStore,
+  /** Emitters learn for how long, in milliseconds, the entries of a stream are needed. */
+  needs: (stream: string, time: number) => void,
   options: StreamsLinkOptions
 ): LinkFactory => {
   /** Each read takes memory: clients that come at the same time wait for each other. */
@@ -61,15 +63,16 @@ export const make = (
 
       const add = (fields: StreamsWire.EntryFields, done?: (reply: Reply | undefined) => void): void =>
         bus.send(stream, log?.addCommand(fields) ?? StreamsWire.addCommand(stream, maxLength, fields), done)
-      const entryOf = (message: ClusterMessage) =>
-        sequences.numbered(STREAM, (number) => ({ number, fields: wire.encodeEntry(message, number) }))
+      const entryOf = (message: ClusterMessage, encode = wire.encodeEntry) =>
+        sequences.numbered(STREAM, (number) => ({ number, fields: encode(message, number) }))
       const publish = (channel: string, body: Parameters<Bus["publish"]>[1]): void =>
         bus.publish(channel, body, useShardedPubSub)
 
       const log =
         receiver.recovery &&
         new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, permits, (message, done) => {
-          const entry = entryOf(message)
+          // Its own clients would not get it either.
+          const entry = entryOf(message, wire.encodeReadable)
           add(entry.fields, done)
           beat.changed(STREAM)
           return entry.number
@@ -103,6 +106,7 @@ export const make = (
           log.onGap()
           onDoubt()
         }
+        needs(stream, receiver.recovery!.retention)
         log.stream = yield* readers.read(stream, namespace, { onEntry, onDoubt, onGap })
       }
       yield* sayGoodbye(bus.redis, () => publish(common, wire.encodeClosing()))

@@ -4,9 +4,10 @@
 import { mayHaveBinary } from "../../adapter/ClusterMessage.ts"
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
 import * as Envelope from "../../adapter/Envelope.ts"
+import * as Values from "../../adapter/WireValues.ts"
 import { type LaneEnd, type Received, refused } from "../../adapter/Received.ts"
 import type { Command } from "../RedisCommand.ts"
-import { type Body, decode, decodeBody, encode, hasBinary, MAX_BYTES, textOf } from "./msgpack.ts"
+import { type Body, decode, decodeBody, encode, hasBinary, MAX_BYTES, problemOfJson, textOf } from "./msgpack.ts"
 import { sizeOfEntry } from "./streamReaders.ts"
 import { type PubSubWire, type WireOptions } from "./wire.ts"
 
@@ -38,6 +39,8 @@ export interface StreamsWire extends PubSubWire {
   readonly stream: string
   readonly goesByStream: (message: ClusterMessage) => boolean
   readonly encodeEntry: (message: ClusterMessage, number: number | undefined) => EntryFields
+  /** The same, but throws on an entry that servers would not read. */
+  readonly encodeReadable: (message: ClusterMessage, number: number | undefined) => EntryFields
   readonly encodeBeatEntry: (lanes: ReadonlyArray<LaneEnd>) => EntryFields
   readonly decode: (body: Body) => Received
   /**
@@ -45,6 +48,8 @@ export interface StreamsWire extends PubSubWire {
    * server are ignored unless `withOwn`.
    */
   readonly decodeEntry: (fields: Readonly<Record<string, unknown>>, position: string, withOwn?: boolean) => Received
+  /** The number of an entry of this server, also if nothing else of it can be read. */
+  readonly ownNumber: (fields: Readonly<Record<string, unknown>>) => number | undefined
 }
 
 /**
@@ -108,6 +113,8 @@ export const make = (options: StreamsOptions): StreamsWire => {
     encodeClosing: () => encode(Envelope.presence(here, "Closing")),
     encodeEntry: (message, number) =>
       toFields(Envelope.toEnvelope(here, message, number), !onlyPlaintext && mayHaveBinary(message)),
+    encodeReadable: (message, number) =>
+      toFields(Envelope.toEnvelope(here, message, number), !onlyPlaintext && mayHaveBinary(message), maxBytes),
     encodeBeatEntry: (lanes) => toFields(Envelope.beat(here, lanes), false),
     decode(body) {
       const decoded = decodeBody(body, maxBytes)
@@ -131,19 +138,42 @@ export const make = (options: StreamsOptions): StreamsWire => {
       if (typeof decoded === "string") return refused(decoded)
       const entry = { type: Number(type), data: decoded.value, uid, nsp, x }
       return Envelope.fromEnvelope(entry, reader, decoded.hasBinary, { position, bytes: sizeOfEntry(fields) })
-    }
+    },
+    ownNumber: (fields) =>
+      text(fields["uid"]) === uid ? Values.readExtension(jsonField(fields["x"], maxBytes))?.n : undefined
   }
 }
 
-const toFields = ({ data, nsp, type, uid, x }: Envelope.Envelope, mayHaveBinary: boolean): EntryFields => ({
+/** With `maxBytes` it throws on data that servers would not read. */
+const toFields = (
+  { data, nsp, type, uid, x }: Envelope.Envelope,
+  mayHaveBinary: boolean,
+  maxBytes?: number
+): EntryFields => ({
   uid,
   nsp,
   type: String(type),
-  ...(data !== undefined && {
-    data: mayHaveBinary && hasBinary(data) ? encode(data).toString("base64") : JSON.stringify(data)
-  }),
+  ...(data !== undefined && { data: encodeData(data, mayHaveBinary, maxBytes) }),
   ...(x !== undefined && { x: JSON.stringify(x) })
 })
+
+const encodeData = (data: unknown, mayHaveBinary: boolean, maxBytes: number | undefined): string => {
+  if (mayHaveBinary && hasBinary(data)) {
+    const bytes = encode(data)
+    if (maxBytes !== undefined) {
+      const decoded = decode(bytes, maxBytes)
+      if (typeof decoded === "string") throw unreadable(decoded)
+    }
+    return bytes.toString("base64")
+  }
+  const json = JSON.stringify(data)
+  const problem = maxBytes === undefined ? undefined : problemOfJson(json, maxBytes)
+  if (problem !== undefined) throw unreadable(problem)
+  return json
+}
+
+const unreadable = (problem: string): Error =>
+  new Error(`no server would read this message from the stream: ${problem} (see maxMessageBytes for its length)`)
 
 const text = (field: unknown): string | undefined =>
   typeof field === "string" ? field : field instanceof Uint8Array ? textOf(field) : undefined

@@ -138,6 +138,7 @@ const build = (
   const built = own === undefined ? handlers : Effect.updateContext(handlers, () => own)
   return Effect.map(built as Effect.Effect<HandlerRecord | void>, (handlers) => {
     const streams = namespace.registration?.streams
+    namespace.recovery?.onBuilt(socket)
     socket.setReady(streams?.handlersOf(socket, handlers ?? {}) ?? handlers ?? undefined)
     // A builder may have disconnected its own socket.
     if (socket.isConnected) namespace.onReady(socket)

@@ -93,13 +93,15 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
   /** Stores a session for a client that is connected, or that may come back for so long. */
   write(socket: S, session: LiveSession, isLive: boolean, isNew = false): void {
     const { sessions } = this.log
-    const data = tryTo(() => socket.encodedData)
-    if (data === undefined) session.spoil()
     if (isLive) {
       this.live.delete(session.pid)
       this.live.set(session.pid, socket)
     }
     session.writtenAt = this.server.now()
+    // Nobody may take it yet.
+    if (!session.isBuilt) return
+    const data = tryTo(() => socket.encodedData)
+    if (data === undefined) session.spoil()
     if (session.isTaken) return
     if (data === undefined || session.isIncomplete) return sessions.remove(session.pid, session.generation)
     const { checkpoint, former, generation, pid, sid } = session
@@ -186,7 +188,7 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
       if (!this.parked.has(session.sid)) this.namespace.onSessionLost(session.sid)
       return
     }
-    if (LOSSES.has(reason) && !session.isIncomplete) {
+    if (LOSSES.has(reason) && session.isBuilt && !session.isIncomplete) {
       this.write(socket, session, false)
       if (!session.isIncomplete) return this.park(session)
     }

@@ -214,6 +214,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    * them again.
    */
   admit(socket: S): void {
+    // A message that is being delivered reaches its recipients before this one is among them.
+    this.order.finish()
+    // That may have run handlers, which may have done anything.
+    if (socket.isDisconnected) return
     const { resumption: claim } = socket
     const missed = claim === undefined ? undefined : this.missedBy(claim, socket)
     if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)
@@ -307,6 +311,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   /** It needs nothing. */
   prepare(): undefined {}
 
+  onBuilt(socket: S): void {
+    const session = sessionOf(socket)
+    if (session !== undefined) session.isBuilt = true
+  }
+
   onJoined(socket: S, room: string): void {
     sessionOf(socket)?.memberships.join(room, this.log.head)
   }
@@ -339,9 +348,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (session === undefined) return
     this.forget(socket, session.pid)
     session.onDisconnected()
-    if (!LOSSES.has(reason)) {
+    const isLoss = LOSSES.has(reason)
+    // Its builder would do nothing for it if it came back to a session without its rooms.
+    if (!isLoss || !session.isBuilt) {
       session.dispose()
-      return this.namespace.onSessionEnd(session.sid, endOf(reason))
+      return this.namespace.onSessionEnd(session.sid, isLoss ? "overflow" : endOf(reason))
     }
     const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))

@@ -24,7 +24,17 @@ export const endOf = (reason: DisconnectReason): SessionEndReason =>
   reason === "client namespace disconnect" ? "left" : "kicked"
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
-export const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"
+export const endsInText = (data: ReadonlyArray<unknown>): boolean => {
+  const last = data[data.length - 1]
+  return typeof last === "string" || ((typeof last === "object" || typeof last === "bigint") && mayBecomeText(last))
+}
+
+/** Whether JSON may have a text in place of a value, as it has of a `Date`. */
+const mayBecomeText = (value: object | bigint | null): boolean => {
+  if (value === null || ArrayBuffer.isView(value)) return false
+  if (typeof (value as { readonly toJSON?: unknown }).toJSON === "function") return true
+  return Object.prototype.toString.call(value) === "[object String]"
+}
 
 /**
  * Adds an offset after the declared arguments. Clients take the last argument of an event for an
@@ -78,6 +88,8 @@ export interface Recovery<S extends RecoverableSocket> extends SendingRecovery<S
   prepare(socket: S): Effect.Effect<void> | undefined
   /** Admits a client, and tells it. */
   admit(socket: S): void
+  /** The builder of a socket is done. */
+  onBuilt(socket: S): void
   onEnd(socket: S, reason: DisconnectReason): void
   onJoined(socket: S, room: string): void
   onLeft(socket: S, room: string): void

@@ -36,9 +36,9 @@ type CatchingUp = Resumption & { readonly _tag: "CatchingUp" }
  *
  * A message that can be recovered is appended to the log, and reaches clients of this server, too,
  * when this server reads it there. The position in the log is the offset that clients get. A
- * session is stored when it begins: whichever server its client comes back to takes it, reads the
- * log from the last place that the client has confirmed, and finds the rooms of the client at each
- * message, and the messages that the client has missed.
+ * session is stored when the builder of its socket is done: whichever server its client comes back
+ * to takes it, reads the log from the last place that the client has confirmed, and finds the rooms
+ * of the client at each message, and the messages that the client has missed.
  */
 export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>, RecoveryHost {
   readonly away = undefined
@@ -70,7 +70,6 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private get log(): SharedLog {
     return this.namespace.adapter.log!
   }
-
   get isAwaiting(): boolean {
     return this.sessions.isAwaiting
   }
@@ -236,8 +235,10 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   }
 
   admit(socket: S): void {
-    // A message that is being delivered reaches its recipients before this one is among them.
+    // A message that is being delivered reaches its recipients before this one is among them. That
+    // may run handlers, which may have done anything.
     this.order.finish()
+    if (socket.isDisconnected) return
     const { resumption } = socket
     if (resumption?._tag !== "CatchingUp") {
       return this.begin(socket, resumption?._tag === "Missing" ? resumption.reason : undefined, formerOf(resumption))
@@ -275,7 +276,6 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const { dropsMessages } = server.sessionBounds
       const session = new LiveSession(ids, log.sessions.generation(), { ...place, rooms: [] }, dropsMessages)
       this.sessions.own(socket, session)
-      this.sessions.write(socket, session, true, true)
     }
     const { session } = socket.connection
     session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, ...pid, ...told }))
@@ -304,6 +304,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const outage = session.at === 0 ? 0 : Math.max(0, this.clock.currentTimeMillisUnsafe() - session.at)
     socket.onResumed(namespace.decodeData(session.data), { _tag: "Resumed", missed: missed.length, outage, isUnbroken })
     const live = new LiveSession(session, generation, checkpoint, dropsMessages)
+    live.isBuilt = true
     this.sessions.own(socket, live)
     namespace.add(socket)
     namespace.restore(socket, rooms)
@@ -311,6 +312,14 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     for (const room of rooms) if (socket.joined?.has(room) !== true) live.spoil()
     this.sessions.write(socket, live, true, session.checkpoint === undefined)
     this.count("recovered")
+  }
+
+  /** Other servers can take the session from now on: its rooms are in the log. */
+  onBuilt(socket: S): void {
+    const session = sessionOf(socket)
+    if (session === undefined || session.isBuilt) return
+    session.isBuilt = true
+    this.sessions.write(socket, session, true, true)
   }
 
   /** Returns the messages that a client has missed, or why it does not get them. */
