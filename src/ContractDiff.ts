@@ -25,7 +25,8 @@ export { type ContractSnapshot, fingerprint, parse, snapshot, stringify, uncompa
  *
  * | change | clients send | the server sends |
  * |---|---|---|
- * | namespace or event removed | breaking | safe; breaking if the event is acknowledged |
+ * | namespace removed | breaking | breaking |
+ * | event removed | breaking | safe; breaking if it is acknowledged |
  * | event added | safe | safe |
  * | required field added | breaking | safe |
  * | optional field added | safe | safe |
@@ -39,7 +40,8 @@ export { type ContractSnapshot, fingerprint, parse, snapshot, stringify, uncompa
  * | type or number of arguments changed | breaking | breaking |
  * | acknowledgement added | safe | breaking |
  * | acknowledgement removed | breaking | safe |
- * | failures added | breaking for failures of clients | risky: programs may tell all of them apart |
+ * | failures added | risky: programs may tell all of them apart | safe |
+ * | failures removed | safe | breaking |
  * | rate limit tightened, concurrency lowered | risky | |
  * | anything that is not understood | risky | risky |
  *

@@ -114,8 +114,8 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload, OnceO
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
  * `disconnecting`, `newListener`, `removeListener`) or begins with `~fx:`, which this library keeps
- * for itself, if `concurrency` is not a positive integer, and if `rateLimit` is no rate: a contract
- * is a constant of the program.
+ * for itself, and if `concurrency` is not a positive integer: a contract is a constant of the
+ * program. A `rateLimit` that is no rate is a defect of the layer that serves the namespace.
  *
  * **Details**
  *

@@ -123,7 +123,8 @@ export type Identifier<M> = M extends Context.Key<infer I, any> ? I : never
  * - `refresh`: how clients refresh their rights without a new connection; see
  *   {@link RefreshOptions}. Default: they cannot.
  *
- * Throws on a `refresh.event` that is a reserved name, and a `rateLimit` that is no rate.
+ * Throws on a `refresh.event` that is a reserved name. A `rateLimit` that is no rate is a defect of
+ * the layer that serves the namespace.
  *
  * **Gotchas**
  *

@@ -17,7 +17,10 @@ export interface RateLimit {
   readonly limit: number
   /** The time in which `limit` tokens come. Default: 1 second. */
   readonly interval?: Duration.Input
-  /** The number of tokens that a full bucket holds: a positive integer. Default: `limit`. */
+  /**
+   * The number of tokens that a full bucket holds: a positive integer. Default: `limit`, and 1 at
+   * least.
+   */
   readonly burst?: number
 }
 

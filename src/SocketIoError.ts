@@ -91,8 +91,8 @@ export const TaggedError = <const Tag extends string>(
  * - `EventNotHandled`: the peer has no handler for the event.
  * - `HandlerFailed`: the peer's handler died, or failed with an error that the contract does not
  *   declare.
- * - `TooManyPending`: this socket has reached its limit of pending acknowledgements; the event was
- *   not sent.
+ * - `TooManyPending`: as many acknowledgements are awaited as may be (`maxPendingAcks`), of a
+ *   connection on a server, of a namespace in a client; the event was not sent.
  * - `Timeout`: the acknowledgement did not come within the `ackTimeout` of a `RetryingEmitter`.
  * - `NotSent`: the event was volatile and the client was too slow, or the outbox had no capacity
  *   for the event.
@@ -151,7 +151,7 @@ export class AckError extends TaggedError("AckError")<{
 }
 
 /**
- * An option that makes no sense; building the server's layer fails with it.
+ * An option that makes no sense. Layers and constructors with options fail with it.
  *
  * @since 0.1.0
  * @category errors

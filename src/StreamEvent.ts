@@ -209,7 +209,8 @@ const declare = Event.make as (name: string, options: object) => Event.Any
 /**
  * Declares an event that is answered with a stream. `add` takes it into a contract.
  *
- * Throws as `Event.make` does: if the name is reserved, or a `rateLimit` is no rate.
+ * Throws as `Event.make` does: if the name is reserved. A `rateLimit` that is no rate is a defect
+ * of the layer that serves the namespace.
  *
  * **Details**
  *

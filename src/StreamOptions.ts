@@ -40,7 +40,7 @@ export type Overflow = "suspend" | "dropOldest" | "dropNewest" | "fail"
 export interface StreamOptions<out O extends Overflow = Overflow> {
   /**
    * The number of values that may wait for the reader. With less than 1, none may wait. Default:
-   * 10,000.
+   * 10,000, unless the stream's documentation says otherwise.
    */
   readonly capacity?: number
   /**

@@ -38,7 +38,8 @@ export const MAX_WINDOW = 10_000
  * - `Failure`: it has failed with an error that the event declares.
  * - `InternalError`: it has died, or failed with another error. Clients get no details.
  * - `Stopped`: a client has stopped it.
- * - `Idle`: nobody has read it for its `idle` time.
+ * - `Idle`: nobody has read it for its `idle` time, or for 10 seconds while another stream needs
+ *   its place (`maxRunning`).
  * - `Lost`: its server has ended before it.
  *
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
  * A chat with a model: its answers survive a lost connection and a closed page, and show in every tab.
  *
- *     node examples/ai-chat/server.ts
+ *     npx node examples/ai-chat/server.ts
  *
  * Open the address that it prints, ask something long, and open the address of the page in another
  * tab. The page at / has the client of this library; the one at /official/ has the AI SDK's chat and the

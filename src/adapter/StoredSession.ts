@@ -43,6 +43,8 @@ export interface StoredSession {
   readonly former: number
   /** The time at which it was written, in milliseconds. */
   readonly at: number
+  /** The generation of its owner when it was read; `undefined` if that is not known. */
+  readonly owner?: string | undefined
 }
 
 /** Official ones have 20 characters. */
@@ -94,7 +96,7 @@ export const toValue = ({ at, checkpoint, data, former, namespace, pid, rooms, s
  */
 export const fromValue = (value: unknown, secret: string): StoredSession | undefined => {
   if (!isRecord(value)) return undefined
-  const { data, pid, sid, x } = value
+  const { data, g: owner, pid, sid, x } = value
   const rooms = readRooms(value["rooms"])
   if (pid !== secret || !isName(sid) || rooms === undefined) return undefined
   const own = isRecord(x) ? x : undefined
@@ -110,7 +112,8 @@ export const fromValue = (value: unknown, secret: string): StoredSession | undef
     data: isRecord(data) ? data : {},
     checkpoint,
     former: own !== undefined && isCount(own["former"]) ? own["former"] : NO_OFFSET,
-    at: own !== undefined && isCount(own["at"]) ? own["at"] : 0
+    at: own !== undefined && isCount(own["at"]) ? own["at"] : 0,
+    ...(typeof owner === "string" && { owner })
   }
 }
 

@@ -18,7 +18,8 @@ import { readStream, type StreamSocket } from "./internal/streamReading.ts"
  * The reasons why a stream cannot be read to its end.
  *
  * - `Stopped`: a client has stopped it.
- * - `Idle`: nobody has read it for its `idle` time, and the server has stopped it.
+ * - `Idle`: nobody has read it for its `idle` time, or for 10 seconds while another stream needed
+ *   its place (`maxRunning`), and the server has stopped it.
  * - `Lost`: its server has ended before it.
  * - `InternalError`: it has died, or failed with an error that the event does not declare.
  * - `Gone`: the server does not have it, or not any more, or not for this client.

@@ -30,6 +30,10 @@ export interface EngineLimits {
    * The bytes that may wait for one client that does not read them. `outboxOverflow` is the policy
    * for more. Default: 16,777,216.
    *
+   * What waits counts with the memory that holds it: a message with 64 bytes if others wait for it,
+   * too, and otherwise with 200, and 200 for each of its attachments; a write to a WebSocket whose
+   * peer does not read with 320; a text with a wide character two bytes for each of its characters.
+   *
    * A larger message is accepted if nothing else waits. With the policy `disconnect`, messages that
    * are sent within one turn of the event loop do not close a client, up to four times the budget:
    * the client could not read any of them yet. While more than the budget waits, the client must
@@ -48,9 +52,10 @@ export interface EngineLimits {
   readonly rateLimit?: ConnectionRateLimit
   /**
    * The number of connections: open ones, those that `allowRequest` and `generateId` have not
-   * decided on, and closed ones whose client has not read its waiting messages. Further requests
-   * are refused with code 4 and status 503, so that clients come again later. They are counted like
-   * other refusals, and logged at level Warn, every ten seconds at most. Default: no limit.
+   * decided on, and closed ones whose client has not read its waiting messages, or whose handlers
+   * have not ended. Further requests are refused with code 4 and status 503, so that clients come
+   * again later. They are counted like other refusals, and logged at level Warn, every ten seconds
+   * at most. Default: no limit.
    */
   readonly maxConnections?: number
   /**

@@ -124,7 +124,7 @@ export const bytesSent: Metric.Counter<number> = Metric.counter("socketio_bytes_
 })
 
 /**
- * Bytes that wait for clients to read them, over all connections.
+ * Bytes that wait for clients to read them, over all connections, with the objects that hold them.
  *
  * @since 0.1.0
  * @category metrics

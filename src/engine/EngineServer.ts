@@ -67,8 +67,9 @@ export interface EngineServer {
    *
    * **Details**
    *
-   * A server that is made without a handler holds the first 1,000 messages of each session for the
-   * first stream of its `messages`, and then stops reading from the client; see {@link make}.
+   * A server that is made without a handler holds the first 1,000 messages of each session, of
+   * 8 MiB, for the first stream of its `messages`, and then stops reading from the client; see
+   * {@link make}.
    */
   sessions<O extends Exclude<Overflow, "suspend"> = "fail">(
     options?: StreamOptions<O>
@@ -124,6 +125,10 @@ export interface EngineServer {
    * @internal
    */
   readonly moveForShutdown: (step?: ShutdownStep<EngineSession>) => Effect.Effect<void>
+  /** The end is near: the server is not ready any more, and refuses new sessions. @internal */
+  readonly refuseForShutdown: () => void
+  /** Closes sessions as a shutdown does, within its time. @internal */
+  readonly closeForShutdown: (sessions: ReadonlyArray<EngineSession>) => Effect.Effect<void>
   /** Moves one session, because a server that passes its connection on is to end. @internal */
   readonly moveSession: (id: string, within: number) => void
   /**
@@ -192,8 +197,8 @@ export interface EngineEvents {
  *
  * **Gotchas**
  *
- * Without `onSession`, reading from the client of a session stops when 1,000 messages wait for a
- * first reader. Run `session.messages()` even if you drop all messages.
+ * Without `onSession`, reading from the client of a session stops when 1,000 messages, or 8 MiB,
+ * wait for a first reader. Run `session.messages()` even if you drop all messages.
  *
  * @since 0.1.0
  * @category constructors
@@ -220,8 +225,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * **Gotchas**
  *
  * An effect that does not read the messages must drop them, for example with
- * `Effect.forkScoped(Stream.runDrain(session.messages()))`: the first 1,000 are held for it, and
- * then reading from the client stops.
+ * `Effect.forkScoped(Stream.runDrain(session.messages()))`: the first 1,000, of 8 MiB, are held
+ * for it, and then reading from the client stops.
  *
  * Work after the end of a stream may be interrupted if it takes time: put it into a finalizer.
  *

@@ -119,7 +119,7 @@ export abstract class EngineSession extends Inspectable.Class {
   abstract readonly isAlive: boolean
   /** Whether a message that is sent now leaves at once, rather than waiting for a slow client. */
   abstract readonly writable: boolean
-  /** The bytes that wait for the client to read them. */
+  /** The bytes that wait for the client to read them, with the memory that holds them. */
   abstract readonly buffered: number
   /**
    * The scope of the session. It closes when the session has ended and its transports have released
@@ -218,7 +218,8 @@ export abstract class EngineSession extends Inspectable.Class {
    * **Details**
    *
    * With `overflow: "fail"`, the default, a reader for which more than `capacity` messages wait
-   * (default 10,000) gets a `StreamOverflow`; the session stays open. With `suspend`, the client is
+   * (default 10,000) gets a `StreamOverflow`; the session stays open. The same holds for more than
+   * 16 MiB of messages, whatever the policy; one that is larger waits alone. With `suspend`, the client is
    * not read while that many wait; see {@link pauseUnsafe} for the consequences.
    *
    * **Gotchas**
@@ -249,6 +250,14 @@ export abstract class EngineSession extends Inspectable.Class {
   close(reason: SessionCloseReason = "forced close"): Effect.Effect<void> {
     return Effect.sync(() => this.closeUnsafe(reason))
   }
+
+  /**
+   * The session counts for `maxConnections` also after its end, until the returned function is
+   * called once.
+   *
+   * @internal
+   */
+  abstract keepPlace(): () => void
 
   /** Waits for the session's end and yields its reason. */
   abstract readonly closed: Effect.Effect<SessionClose>

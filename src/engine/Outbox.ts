@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { microtask } from "./internal/microtask.ts"
-import type { OutboundMessage } from "./OutboundMessage.ts"
+import { type OutboundMessage, PLACE } from "./OutboundMessage.ts"
 
 /**
  * The policy for a client for which more than `limits.maxOutbox` bytes wait.
@@ -46,7 +46,7 @@ export type OutboxOverflow = "disconnect" | "dropNewest" | "dropOldest" | "suspe
  */
 export interface Waiting {
   readonly item: OutboundMessage | string
-  /** The size in bytes. */
+  /** The bytes that it counts: `waitingBytes` of a message. */
   readonly size: number
   /** Called in a later turn if the message is dropped. */
   readonly onDropped: (() => void) | undefined
@@ -59,7 +59,7 @@ export interface Waiting {
  * @category options
  */
 export interface OutboxLimits {
-  /** The number of bytes that may wait. */
+  /** The number of bytes that may wait, with the objects that hold them. */
   readonly maxOutbox: number
   readonly outboxOverflow: OutboxOverflow
 }
@@ -72,14 +72,15 @@ interface DropCounter {
 /**
  * The messages that wait for one client, the oldest first.
  *
- * A message is dropped as a whole, with its attachments. A shared message is held by reference, and
- * its bytes count in full in every outbox that it waits in.
+ * A message is dropped as a whole, with its attachments. What waits counts with the memory that it
+ * takes: small messages take far more than their bytes. A shared message is held by reference: its
+ * bytes count in full in every outbox that it waits in, its objects in none.
  *
  * @since 0.1.0
  * @category models
  */
 export class Outbox {
-  /** The number of waiting bytes. */
+  /** The number of waiting bytes, as their entries count them. */
   bytes = 0
   private readonly limits: OutboxLimits
   private readonly counter: DropCounter
@@ -120,7 +121,7 @@ export class Outbox {
     const { maxOutbox, outboxOverflow } = this.limits
     const isMessage = typeof item !== "string"
     // Packets of the engine itself are ASCII.
-    const entry: Waiting = { item, size: isMessage ? item.byteLength : item.length, onDropped }
+    const entry: Waiting = { item, size: isMessage ? item.waitingBytes : PLACE + item.length, onDropped }
     if (ahead + this.bytes + entry.size > maxOutbox) {
       if (outboxOverflow === "dropOldest") this.freeCapacity(maxOutbox - ahead - entry.size)
       const isDropped =
@@ -165,6 +166,14 @@ export class Outbox {
     return all
   }
 
+  /** Removes the oldest entries, at most `most`, and returns them. */
+  take(most: number): ReadonlyArray<Waiting> {
+    if (this.count <= most) return this.takeAll()
+    const oldest: Array<Waiting> = []
+    while (oldest.length < most) oldest.push(this.shift()!)
+    return oldest
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.entries = []
@@ -188,8 +197,9 @@ export class Outbox {
     }
   }
 
-  private drop({ item, onDropped, size }: Waiting): void {
-    this.counter.onDropped(this.limits.outboxOverflow, (item as OutboundMessage).packets, size)
+  private drop({ item, onDropped }: Waiting): void {
+    const { byteLength, packets } = item as OutboundMessage
+    this.counter.onDropped(this.limits.outboxOverflow, packets, byteLength)
     // Deferred: a caller that sends again from `onDropped` does not re-enter the send that is
     // running.
     if (onDropped !== undefined) microtask(onDropped)

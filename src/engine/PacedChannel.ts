@@ -5,8 +5,10 @@
  * @since 0.1.0
  */
 import { countMessage, forget, isLong, LARGE_MESSAGE, Pace, TURN_MESSAGES } from "../internal/pace.ts"
-import { now, setImmediate, setTimeout } from "../internal/turn.ts"
+import { takeTurn } from "../internal/sharedTurns.ts"
+import { now } from "../internal/turn.ts"
 import * as Turn from "../internal/turn.ts"
+import { type ClosedConnection, lastMessages } from "./internal/lastMessages.ts"
 import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
 
 /**
@@ -17,8 +19,10 @@ import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
  * The edge calls `onMessage` for each message, and `onClose` at the end. A message is handled at
  * once, unless the session has paused or the connection has sent more than fits into one turn of
  * the event loop. Then `stopReading` is called, and later messages wait until `startReading`. An
- * edge whose platform cannot stop reading bounds the messages that wait: it overrides `hold` and
- * `onTaken`.
+ * edge whose platform cannot stop reading bounds the messages that wait: it overrides `hold`,
+ * `onTaken` and `heldBytes`. After the end they go on to take turns, with those of all connections
+ * that have ended. The receiver learns of the end after them, or as soon as it has closed the
+ * connection itself: an edge says so with `letGo`.
  *
  * @since 0.1.0
  * @category models
@@ -41,6 +45,8 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   private pace: Pace | undefined
   /** The fault that ends the connection. */
   protected failure: WebSocketFailure | undefined
+  /** Set while the connection has ended, and messages wait that came before. */
+  private closed: ClosedConnection | undefined
 
   /** Makes the platform stop reading, if it can. */
   protected abstract stopReading(): void
@@ -57,8 +63,9 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     countMessage(this, data.length)
     if (isLong(0, data.length) && this.pace?.hasLong !== true) this.enter()
     if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
-    if (this.held !== undefined) this.hold(data, isBinary)
-    else {
+    if (this.held !== undefined) {
+      if (this.receiver.isClosed !== true) this.hold(data, isBinary)
+    } else {
       this.receive(data, isBinary)
       if (this.pace?.isDue && this.held === undefined) this.yield(true)
     }
@@ -71,17 +78,17 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     this.receiver.onPing?.()
   }
 
-  /** The connection is closed. */
+  /**
+   * The connection is closed. Messages that came before the end are delivered before it, unless the
+   * session has paused.
+   */
   onClose(): void {
     forget(this)
-    // Messages that came before the end are delivered before it, unless the session has paused.
-    if (!this.isPaused) this.deliver(Infinity)
-    this.held = undefined
-    try {
-      this.receiver.onClose(this.failure)
-    } catch (defect) {
-      this.onDefect(defect)
-    }
+    if (this.isPaused || !this.held?.length || this.receiver.isClosed === true) return this.end()
+    this.closed = lastMessages.take(this.heldBytes, (count) => this.deliverLast(count))
+    if (this.closed !== undefined) return this.isYielding ? undefined : this.goOnAfter(0)
+    this.failure ??= { kind: "inbound overflow", message: "too much of closed connections waited to be handled" }
+    this.end()
   }
 
   pause(): void {
@@ -99,6 +106,17 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   /** Keeps a message until its turn. */
   protected hold(data: Data, isBinary: boolean): void {
     this.held!.push([data, isBinary])
+  }
+
+  /** The most memory that the held messages take, in bytes. */
+  protected get heldBytes(): number {
+    return this.held?.reduce((sum, [{ length }]) => sum + HELD_OBJECTS + length, 0) ?? 0
+  }
+
+  /** Nobody takes the messages that wait: this side has closed or dropped the connection. */
+  protected letGo(): void {
+    if (this.held !== undefined) this.held.length = 0
+    if (this.closed !== undefined) this.end()
   }
 
   /** A message that has waited is handled now. */
@@ -147,12 +165,10 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
 
   private goOnAfter(pause: number): void {
     this.isYielding = true
-    const goOn = () => {
+    takeTurn(() => {
       this.isYielding = false
       this.goOn()
-    }
-    if (pause > 0) setTimeout(goOn, pause)
-    else setImmediate(goOn)
+    }, pause)
   }
 
   private receive(data: Data, isBinary: boolean): void {
@@ -176,13 +192,18 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   }
 
   private goOn(): void {
-    const { pace } = this
+    const { closed, pace } = this
+    if (this.held === undefined) return
     // Others were first when the time came.
     const pause = pace?.isEntering === true ? pace.entryPause(now()) : 0
     if (pause > 0) return this.goOnAfter(pause)
+    if (closed !== undefined) {
+      this.pace = lastMessages.pace
+      return closed.enter()
+    }
     this.beginTurn()
     this.deliver(TURN_MESSAGES - this.messages)
-    if (this.isPaused || this.held === undefined) return
+    if (this.isPaused || this.closed !== undefined || this.held === undefined) return
     if (this.held.length > 0 || this.pace?.isDue) return this.yield(true)
     this.held = undefined
     this.startReading()
@@ -190,21 +211,44 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
 
   /**
    * Delivers held messages: up to this number, for one turn's time, or until the session pauses.
-   * Infinity delivers all.
+   * Returns their number.
    */
-  private deliver(count: number): void {
+  private deliver(count: number): number {
     const { held } = this
-    if (held === undefined) return
+    if (held === undefined) return 0
     let n = 0
     while (n < count && n < held.length && !this.isPaused) {
       const [data, isBinary] = held[n++]!
       this.onTaken(data)
       this.receive(data, isBinary)
-      if (this.pace?.isOver && count !== Infinity) break
+      if (this.pace?.isOver) break
     }
     held.splice(0, n)
     this.messages += n
+    return n
+  }
+
+  /** Delivers up to this number of the messages that came before the end, and then the end. */
+  private deliverLast(count: number): number {
+    const delivered = this.deliver(count)
+    if (this.closed !== undefined && (this.isPaused || !this.held?.length)) this.end()
+    return delivered
+  }
+
+  /** The receiver learns of the end. */
+  private end(): void {
+    this.held = undefined
+    this.closed?.end()
+    this.closed = undefined
+    try {
+      this.receiver.onClose(this.failure)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
   }
 }
+
+/** The objects of a message that waits, in bytes. */
+const HELD_OBJECTS = 280
 
 const beforeTheFirst: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }

@@ -42,6 +42,12 @@ const UPGRADING_RELEASES = 4
  */
 const UPGRADING_HOLD = 100
 
+/**
+ * The number of messages in one response. What has waited for a long time leaves with several polls,
+ * so that other clients have their turns between them.
+ */
+const RESPONSE_MESSAGES = 5_000
+
 /** The state of a poll-based transport. */
 type State =
   | "open"
@@ -276,7 +282,7 @@ export class PollingTransport implements ServerTransport, Handover {
     this.poll = undefined
     const packets: Array<string | Uint8Array> = []
     let compressible = false
-    for (const waiting of this.outbox.takeAll()) {
+    for (const waiting of this.outbox.take(RESPONSE_MESSAGES)) {
       packets.push(...packetsOf(waiting))
       if (typeof waiting.item !== "string" && waiting.item.compress) compressible = true
     }

@@ -11,7 +11,8 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
  * Whether a balancer should lead new clients to a server.
  *
  * - `ready`: yes.
- * - `draining`: no, from the first moment of a drain or a shutdown on.
+ * - `draining`: no, from the first moment of a drain on, or from that of a shutdown at which the
+ *   layer of the last namespace closes.
  * - `disconnected`: no, because the server does not reach the others of its cluster. This is the
  *   application's choice.
  * - `held`: no, because the application says so.

@@ -47,7 +47,7 @@ export interface ServerTransport {
   sink: TransportSink
   /** Whether a message that is sent now leaves within this turn of the event loop. */
   readonly writable: boolean
-  /** The bytes that wait for the peer to read them. */
+  /** The bytes that wait for the peer to read them, with the memory that holds them. */
   readonly buffered: number
   /**
    * Whether more than `bytes` bytes wait, after data that was only held back for batching has been
@@ -235,7 +235,7 @@ export type AnyTransport =
  * @category models
  */
 export interface WebSocketChannel {
-  /** The bytes that wait for the peer to read them. */
+  /** The bytes that wait for the peer to read them, with the memory that holds them. */
   readonly buffered: number
   /** The bytes that its connection has read and written since the channel was made. */
   readonly bytesReceived: number
@@ -283,12 +283,18 @@ export interface WebSocketChannel {
  * @category models
  */
 export interface WebSocketReceiver {
+  /**
+   * Whether it has closed the connection itself, so that it ignores frames. Default: it takes them
+   * until `onClose`.
+   */
+  readonly isClosed?: boolean
   onText(text: string): void
   onBinary(bytes: Uint8Array): void
   /** A ping has been answered, after all buffered data. Default: does nothing. */
   onPing?(): void
   /**
-   * The connection is closed. Called exactly once; `failure` is the fault that closed it, if any.
+   * The connection is closed, and everything that came before is delivered. Called exactly once;
+   * `failure` is the fault that closed it, if any.
    */
   onClose(failure: WebSocketFailure | undefined): void
 }
@@ -303,7 +309,7 @@ export interface WebSocketFailure {
   /**
    * - `overflow`: the peer does not read the answers to its own pings.
    * - `inbound overflow`: the platform cannot stop reading, and more messages wait for the session
-   *   than it may hold.
+   *   than it may hold; or too much of connections that have closed waits to be handled.
    */
   readonly kind: "too large" | "invalid frame" | "overflow" | "inbound overflow" | "error"
   readonly message: string

@@ -112,6 +112,10 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     return false
   }
 
+  get isClosed(): boolean {
+    return this.closed
+  }
+
   get writable(): boolean {
     if (this.closed || (this.outbox !== undefined && !this.outbox.isEmpty)) return false
     return !this.exceeds(WRITABLE_UP_TO)

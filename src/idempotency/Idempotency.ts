@@ -59,7 +59,7 @@ export type Claim =
  * The reasons why a message can be neither claimed nor answered.
  *
  * - `Unavailable`: the store does not answer.
- * - `Full`: as many messages are being handled as may be.
+ * - `Full`: as many messages are being handled as may be, of all clients or of this one.
  *
  * @since 0.1.0
  * @category models
@@ -164,7 +164,9 @@ export const CurrentMessageId: Context.Reference<Option.Option<string>> = Contex
 export interface Limits {
   /**
    * The number of messages that are being handled at once; their handlers may outlive the
-   * connections. Default: 10,000.
+   * connections. The more there are, the fewer may be of one client, which is refused further ones
+   * then: a client has 38 % of the places at the most; ten clients that take all that they get
+   * leave 11 % to others, and a hundred leave 0.5 %. Default: 10,000.
    */
   readonly maxRunning?: number
   /** The number of answers. Default: 100,000. */
@@ -258,7 +260,7 @@ const makeWith = Effect.fnUntraced(function* (
   )
   const full = new IdempotencyError({
     reason: { _tag: "Full" },
-    message: `${resolved.maxRunning} messages are being handled (maxRunning)`
+    message: `too many messages are being handled, of this client or of all (maxRunning: ${resolved.maxRunning})`
   })
   return { claim: makeClaims(store, ledger, { now, maxRunning: resolved.maxRunning, full }) }
 })

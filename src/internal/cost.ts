@@ -47,6 +47,13 @@ const ofString = (text: string): number =>
   text.length < 2 ? 0 : STRING + text.length * (text.length > 16 && WIDE.test(text) ? 2 : 1)
 
 /**
+ * Returns the bytes of a text's characters, in memory or in UTF-8, whatever is more. `size` is its
+ * size in UTF-8: a single wide character makes all others take two bytes in memory.
+ */
+export const charactersOf = (text: string, size: number): number =>
+  size < 2 * text.length && size > text.length && WIDE.test(text) ? 2 * text.length : size
+
+/**
  * Returns the memory of a decoded value in bytes. Bytes in it count with all the memory that they
  * keep: a view of a larger buffer keeps the whole buffer. It recurses as deep as the value, whose
  * depth decoding has bounded.

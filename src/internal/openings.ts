@@ -4,6 +4,8 @@
  * Hundreds of connections may come at once: from one client that opens them one after the other, or
  * from all clients when a server is back. Opening one takes a hundred times as long as a message.
  * Connected clients therefore wait only for a few openings at a time.
+ *
+ * The edges bound the number that waits, each as far as it knows the connections of its clients.
  */
 import { now, setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
@@ -20,12 +22,14 @@ interface Connection {
   readonly destroyed: boolean
 }
 
-interface Opening {
+/** An opening that waits for its turn. */
+export interface Opening {
   readonly connection: Connection
   readonly run: () => void
 }
 
-let waiting: Array<Opening> = []
+const waiting = new Set<Opening>()
+let isScheduled = false
 let turn = -1
 /** The number of openings in this turn, and the time that they have taken. */
 let count = 0
@@ -33,12 +37,30 @@ let taken = 0
 
 /**
  * Opens a connection: now, or after the waiting ones. A connection that has ended by then is
- * skipped.
+ * skipped. Returns the opening if it waits.
  */
-export const take = (connection: Connection, run: () => void): void => {
+export const take = (connection: Connection, run: () => void): Opening | undefined => {
   if (turn !== Turn.turn) beginTurn()
-  if (waiting.length === 0 && !isOver()) return open({ connection, run })
-  if (waiting.push({ connection, run }) === 1) setImmediate(goOn)
+  const opening = { connection, run }
+  if (waiting.size === 0 && !isOver()) {
+    open(opening)
+    return undefined
+  }
+  waiting.add(opening)
+  schedule()
+  return opening
+}
+
+/** Forgets an opening: its connection has ended, and it need not stay in memory until its turn. */
+export const forget = (opening: Opening): void => void waiting.delete(opening)
+
+/** The number of openings that wait. */
+export const size = (): number => waiting.size
+
+const schedule = (): void => {
+  if (isScheduled) return
+  isScheduled = true
+  setImmediate(goOn)
 }
 
 const beginTurn = (): void => {
@@ -58,13 +80,17 @@ const open = ({ connection, run }: Opening): void => {
 }
 
 const goOn = (): void => {
+  isScheduled = false
   beginTurn()
-  let at = 0
-  for (const opening of waiting) {
-    if (isOver()) break
-    at++
-    open(opening)
+  try {
+    // Those that come meanwhile are at the end.
+    for (const opening of waiting) {
+      if (isOver()) break
+      waiting.delete(opening)
+      open(opening)
+    }
+  } finally {
+    // A defect of one must not leave the others waiting for ever.
+    if (waiting.size > 0) schedule()
   }
-  waiting = waiting.slice(at)
-  if (waiting.length > 0) setImmediate(goOn)
 }

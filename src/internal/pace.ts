@@ -70,8 +70,8 @@ const MIN_PAUSE = 1
 const MAX_PAUSE = 1_000
 
 /**
- * The longest pause, in milliseconds, where long messages of several connections take turns. It
- * delays pongs, too.
+ * The longest pause, in milliseconds, after a long message beside short ones: three times its time,
+ * and more where long messages of several connections take turns. It delays pongs, too.
  */
 const MAX_SHARED_PAUSE = 5_000
 

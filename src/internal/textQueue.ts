@@ -4,10 +4,11 @@ import { isPlain, makeUtf8, writePlain, writeUtf8 } from "./utf8.ts"
 const LEAST = 512
 
 /**
- * A queue has at most so many times the memory of its texts, when it has just given some back, and
- * otherwise.
+ * The memory of a queue, in the memory of its texts: when it has just got more or given some back,
+ * and at most. It moves neither way while a bound drops an eighth of the texts now and then.
  */
 const TIGHT = 1.25
+const MORE = 1.5
 const LOOSE = 2
 
 const UNWRAPPED = -1
@@ -44,7 +45,7 @@ export class TextQueue {
    */
   push(text: string, most: number): number {
     const room = 3 * text.length
-    if (!this.fits(room)) this.move(LOOSE * (this.used + room))
+    if (!this.fits(room)) this.move(Math.ceil(MORE * (this.used + room)))
     const size = writeUtf8(this.bytes, text, this.head)
     if (size <= most) {
       this.head += size
@@ -60,7 +61,7 @@ export class TextQueue {
   pushPlain(text: string): boolean {
     if (!isPlain(text)) return false
     const size = text.length
-    if (!this.fits(size)) this.move(LOOSE * (this.used + size))
+    if (!this.fits(size)) this.move(Math.ceil(MORE * (this.used + size)))
     writePlain(this.bytes, text, this.head)
     this.head += size
     this.used += size

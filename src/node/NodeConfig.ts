@@ -144,6 +144,19 @@ const rateLimit: Config.Config<Record<string, unknown>> = Config.map(
   }
 )
 
+/** The rate at which a client may open dynamic namespaces. */
+const openingRate: Config.Config<Record<string, unknown>> = Config.map(
+  optional({
+    openingRate: Config.Finite,
+    openingRateInterval: Config.Duration,
+    openingRateBurst: Config.Int
+  }),
+  ({ openingRate: limit, openingRateBurst: burst, openingRateInterval: interval }) => {
+    const given = Object.entries({ limit, interval, burst }).filter(([, value]) => value !== undefined)
+    return given.length === 0 ? {} : { openingRate: Object.fromEntries(given) }
+  }
+)
+
 /** A group of options, if any of them is set. */
 const grouped = (group: string, options: Config.Config<Record<string, unknown>>): Config.Config<object> =>
   Config.map(Config.nested(options, constantCase(group)), (set) =>
@@ -162,7 +175,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
     grouped("foreignUpgrades", optional(foreignUpgrades)),
     grouped(
       "limits",
-      Config.map(Config.all([optional(limits), rateLimit]), ([set, rate]) => ({ ...set, ...rate }))
+      Config.map(Config.all([optional(limits), rateLimit, openingRate]), (given) => Object.assign({}, ...given))
     ),
     grouped("reading", optional(reading)),
     grouped("auth", optional(auth)),
@@ -191,7 +204,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
  * - `SOCKETIO_FOREIGN_UPGRADES_DESTROY`, `…_TIMEOUT`
  * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them.
  *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and
- *   `…_RATE_LIMIT_EXCEEDED`.
+ *   `…_RATE_LIMIT_EXCEEDED`; `openingRate` is `SOCKETIO_LIMITS_OPENING_RATE` and so on.
  * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
  * - `SOCKETIO_AUTH_TOLERANCE`, `…_RATE`
  * - `SOCKETIO_RECOVERY` (a switch), `SOCKETIO_RECOVERY_MAX_DISCONNECTION` and so on, as

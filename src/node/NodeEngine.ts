@@ -14,7 +14,6 @@ import type { EngineServer } from "../engine/EngineServer.ts"
 import { refuse } from "../engine/OptionReaders.ts"
 import type { Route } from "../engine/Routes.ts"
 import type { Trust } from "../engine/TrustedProxies.ts"
-import * as Openings from "../internal/openings.ts"
 import { endTurn } from "../internal/turn.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { type AttachOptions, resolve } from "./AttachOptions.ts"
@@ -23,6 +22,7 @@ import type { ExchangeSettings } from "./internal/exchange.ts"
 import { makeForeignUpgrades } from "./internal/foreignUpgrades.ts"
 import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
+import { openInTurn } from "./internal/openInTurn.ts"
 import * as Pipeline from "./internal/pipeline.ts"
 import { ownerOf } from "./internal/routing/owner.ts"
 import type { Origin } from "./internal/routing/passing.ts"
@@ -128,7 +128,7 @@ export const attach = Effect.fnUntraced(function* (
         router!.passRequest(tag, request, response, originOf(request, trust), answer)
         if (expectsContinue && !response.headersSent) response.writeContinue()
       }
-      Pipeline.take(request.socket, EnginePath.isOpening(request.url) ? () => Openings.take(request.socket, run) : run)
+      Pipeline.take(request.socket, run, EnginePath.isOpening(request.url))
       return true
     },
     upgrade: (request, socket, head) => {
@@ -149,7 +149,7 @@ export const attach = Effect.fnUntraced(function* (
         if (refusal !== undefined)
           refuseUpgrade(socket, refusal, engine.responseHeaders(new NodeRequest(request, trust)))
         else if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
-        else if (EnginePath.isOpening(request.url)) Openings.take(socket, run)
+        else if (EnginePath.isOpening(request.url)) openInTurn(socket, run)
         else run()
       }
       return true

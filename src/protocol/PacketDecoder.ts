@@ -59,6 +59,11 @@ export class PacketDecoder {
     this.#limits = limits
   }
 
+  /** The packet that waits for them. */
+  get incomplete(): SocketPacket | undefined {
+    return this.#incomplete?.packet
+  }
+
   /** The number of attachments that are still awaited. */
   get pending(): number {
     return this.#incomplete?.left ?? 0

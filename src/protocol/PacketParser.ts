@@ -54,6 +54,11 @@ export interface PacketParser {
 export interface Decoder {
   /** The number of messages that are still awaited to complete a packet. */
   readonly pending: number
+  /**
+   * The packet that waits for them. A server counts the memory of its data while it waits. Default:
+   * it counts nothing.
+   */
+  readonly incomplete?: SocketPacket | undefined
   /** Takes a text message that starts at `offset`; `undefined` while more messages are awaited. */
   text(message: string, offset: number): SocketPacket | ProtocolError | undefined
   /** Takes a binary message; `undefined` while more messages are awaited. */

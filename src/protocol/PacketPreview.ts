@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { ownText } from "./internal/ownText.ts"
 import { CONNECT, EVENT } from "./PacketType.ts"
 import { isReservedEvent, type SocketPacket } from "./SocketPacket.ts"
 
@@ -29,7 +30,9 @@ export const preview = (message: string, offset: number): SocketPacket | undefin
   const [, home, namespace, id, event] = match
   if (event === undefined) return { type: CONNECT, namespace: withoutComma(home), id: undefined, data: undefined }
   if (isReservedEvent(event)) return undefined
-  return { type: EVENT, namespace: withoutComma(namespace), id: id === "" ? undefined : Number(id), data: [event] }
+  const data = [ownText(event)]
+  return { type: EVENT, namespace: withoutComma(namespace), id: id === "" ? undefined : Number(id), data }
 }
 
-const withoutComma = (namespace: string | undefined): string => namespace?.slice(0, -1) ?? "/"
+const withoutComma = (namespace: string | undefined): string =>
+  namespace === undefined ? "/" : ownText(namespace.slice(0, -1))

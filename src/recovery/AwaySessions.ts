@@ -182,6 +182,11 @@ export class AwayRooms<in out M extends Sized> implements AwaySockets {
     return this.adapter.hasRoom(room)
   }
 
+  /** The absent session of a socket's id. */
+  get(sid: string): AwaySession<M> | undefined {
+    return this.sockets.get(sid)
+  }
+
   watchRooms(onChange: (change: RoomChange) => void): void {
     this.onRoomChange = onChange
   }

@@ -53,7 +53,8 @@ export class DirectMessages<in out M extends Sized> {
   private readonly marks: Array<number> = []
   /** The first mark that counts. */
   private first = 0
-  private readonly latest: Array<M> = []
+  /** The latest, where a message that is a text and nothing else is that text. */
+  private readonly latest: Array<M | string> = []
   /** Of the others, those that are not in `queue`. */
   private readonly objects: Array<M> = []
   private queue: TextQueue | undefined
@@ -79,7 +80,7 @@ export class DirectMessages<in out M extends Sized> {
   add(position: number, message: M): number {
     const { latest, marks, texts } = this
     if (latest.length === MANY && texts !== undefined) this.settle(texts)
-    latest.push(message)
+    latest.push(texts?.textOf(message) ?? message)
     marks.push(position, 0)
     this.count++
     const { memory } = message
@@ -88,24 +89,26 @@ export class DirectMessages<in out M extends Sized> {
   }
 
   /** The latest messages go to the others. */
-  private settle({ memoryOf, textOf }: MessageTexts<M>): void {
+  private settle({ memoryOf, ofText }: MessageTexts<M>): void {
     const { latest, marks, objects } = this
     const queue = (this.queue ??= new TextQueue())
-    const texts: Array<string> = []
-    for (const message of latest) {
-      const text = textOf(message)
-      texts.push(text === undefined || text.length > LONG ? "" : text)
-    }
-    const isPlain = queue.pushPlain(texts.join(""))
+    let joined = ""
+    for (const message of latest) if (isShort(message)) joined += message
+    const isPlain = queue.pushPlain(joined)
     let at = marks.length - MARK * MANY + 1
     for (let i = 0; i < MANY; i++, at += MARK) {
-      const text = texts[i]!
-      const { length } = text
-      const most = (memoryOf(length) - MARK_MEMORY) / TextQueue.memoryPerByte
-      const bytes = isPlain || length === 0 ? length : queue.push(text, most)
+      const message = latest[i]!
+      if (isShort(message)) {
+        const { length } = message
+        const most = (memoryOf(length) - MARK_MEMORY) / TextQueue.memoryPerByte
+        const bytes = isPlain ? length : queue.push(message, most)
+        if (bytes <= most) {
+          marks[at] = sizesOf(bytes, length)
+          continue
+        }
+      }
       // It is more than a text, or would take more memory there.
-      if (length === 0 || bytes > most) objects.push(latest[i]!)
-      else marks[at] = sizesOf(bytes, length)
+      objects.push(typeof message === "string" ? ofText(message) : message)
     }
     latest.length = 0
   }
@@ -134,7 +137,7 @@ export class DirectMessages<in out M extends Sized> {
     }
     if (fromObjects > 0) objects.splice(0, fromObjects)
     if (bytes > 0) this.queue!.drop(bytes)
-    if (fromLatest > 0) for (const { memory } of latest.splice(0, fromLatest)) freed += memory
+    if (fromLatest > 0) for (const message of latest.splice(0, fromLatest)) freed += this.memoryOf(message)
     this.count -= count
     this.memory -= freed
     return freed
@@ -150,7 +153,14 @@ export class DirectMessages<in out M extends Sized> {
     let nextObject = 0
     let nextText = 0
     const others = all.map((sizes) => (sizes === 0 ? objects[nextObject++]! : this.texts!.ofText(texts[nextText++]!)))
-    return [...others, ...latest]
+    return [
+      ...others,
+      ...latest.map((message) => (typeof message === "string" ? this.texts!.ofText(message) : message))
+    ]
+  }
+
+  private memoryOf(message: M | string): number {
+    return typeof message === "string" ? this.texts!.memoryOf(message.length) : message.memory
   }
 }
 
@@ -166,6 +176,10 @@ const MANY = 16
 
 /** The characters of a text from which it is not copied. */
 const LONG = 2_048
+
+/** Whether it is a text that is copied. */
+const isShort = (message: unknown): message is string =>
+  typeof message === "string" && message.length > 0 && message.length <= LONG
 
 /** The sizes of a text in bytes and in characters, in one number. */
 const sizesOf = (bytes: number, characters: number): number => bytes * SCALE + characters

@@ -67,7 +67,8 @@ const take = (socket: ClientSocket<any>, event: string): Effect.Effect<void, nev
  * (`RpcClientDefect`) is that of the disconnection. The handler may have done its work. With
  * recovery on the server a call waits for the socket's return instead: the answers of the meantime
  * come then, requests that were lost on their way are sent again, and each request is handled once.
- * The call fails only if the session is over.
+ * The call fails only if the session is over or goes on at another server, or if Redis has lost an
+ * answer.
  *
  * An unread stream delays nothing else. Interruption of a call interrupts its handler. If a handler
  * dies and the server has not set `disableFatalDefects`, all calls of the client die, as with any

@@ -18,8 +18,9 @@ import type { ServerSocket } from "../server/ServerSocket.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { EVENT } from "./internal/frames.ts"
-import { CurrentSlot, type PeerOptions, refusals } from "./internal/peer.ts"
+import { type PeerOptions, refusals } from "./internal/peer.ts"
 import { makeEndpoint } from "./internal/peers.ts"
+import { CurrentSlot } from "./internal/slot.ts"
 import type { FromNamespace, MiddlewareFrom } from "./SocketIoRpc.ts"
 
 /**
@@ -37,9 +38,9 @@ export interface ServerOptions {
    */
   readonly window?: number
   /**
-   * The requests of one connection whose handlers have not ended, streams and notifications
-   * included, over all of its sockets that this protocol serves. The next one is not handled: it is
-   * answered with a defect. Default: 1,000.
+   * The requests of one connection whose handlers and finalizers have not ended, streams and
+   * notifications included, over all of its sockets that this protocol serves. The next one is not
+   * handled: it is answered with a defect. Default: 1,000.
    */
   readonly maxInFlight?: number
   /**
@@ -73,7 +74,8 @@ export const rpcRefusals: Metric.Counter<number> = refusals
 export interface EndpointShape {
   /**
    * Lets a socket's client call, until the scope closes or the socket disconnects. That interrupts
-   * the handlers of its calls; with recovery it does so only when the client cannot come back.
+   * the handlers of its calls; with recovery it does so only when the client cannot come back, or
+   * is at another server.
    *
    * Call it in the builder, so that no call comes too early. To attach a socket twice is a defect.
    */

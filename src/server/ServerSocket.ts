@@ -145,7 +145,8 @@ export interface ServerSocketBase extends ConnectedSocket {
   ): Effect.Effect<void, never, R | Scope.Scope>
   /**
    * Adds packet middleware: it sees every event of the client from now on, before its payload is
-   * decoded and its handlers start, and refuses it by failing with {@link EventRefused}.
+   * decoded and its handlers start, and refuses it by failing with {@link EventRefused}. It does
+   * not see events above their rate limit, and refreshes of rights.
    *
    * Middlewares run in the order in which they were added. While one checks an event, the next
    * events wait: they keep their order. A middleware that dies, or does not end within
@@ -154,7 +155,10 @@ export interface ServerSocketBase extends ConnectedSocket {
   use<R>(
     middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
-  /** Sees every event that comes in, before middleware and handlers. */
+  /**
+   * Sees every event that comes in, before middleware and handlers, but not those above their rate
+   * limit, and refreshes of rights.
+   */
   onAny<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>

@@ -287,8 +287,9 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, Invali
 
 /**
  * Whether a balancer should lead new clients to this server, and why not: `draining` from the begin
- * of a {@link drain} or a shutdown on, `full` while there are `limits.maxConnections` connections,
- * and what {@link notReady} says. `Health.layerHealth` answers requests with it.
+ * of a {@link drain} on, or once the layer of the last namespace closes in a shutdown, `full` while
+ * there are `limits.maxConnections` connections, and what {@link notReady} says.
+ * `Health.layerHealth` answers requests with it.
  *
  * @since 0.1.0
  * @category accessors

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { WebSocketChannel } from "../engine/Transport.ts"
+import { charactersOf } from "../internal/cost.ts"
 import { setImmediate, setTimeout } from "../internal/turn.ts"
 import { utf8Length } from "../internal/utf8.ts"
 import { type ChannelSettings, WebChannel } from "./internal/webChannel.ts"
@@ -83,8 +84,8 @@ export const MAX_HELD_BYTES = 16 * 1024 * 1024
  *
  * **Details**
  *
- * The platform gets up to 256 KiB at a time. Everything else waits in the channel, counts for
- * `maxOutbox`, and is dropped at once when the session ends.
+ * The platform gets up to 256 KiB, or 2,048 messages, at a time. Everything else waits in the
+ * channel, counts for `maxOutbox` with its objects, and is dropped at once when the session ends.
  *
  * **Gotchas**
  *
@@ -105,6 +106,13 @@ const OPEN = 1
 /** The bytes that the platform gets while more wait. */
 const SHARE = 256 * 1024
 
+/** The most memory of a message that the platform has, beside its bytes. */
+const FRAME = 128
+
+/** The objects of a message in the queue, in bytes: a text, or bytes with their memory. */
+const TEXT_OBJECTS = 160
+const BYTES_OBJECTS = 280
+
 /**
  * The turns of the event loop in which a slow peer is looked at before a pause, and the pause (ms).
  */
@@ -115,9 +123,11 @@ class StandardChannel extends WebChannel {
   onWritten: (() => void) | undefined
   private readonly socket: StandardWebSocket
   private readonly maxPayload: number
-  /** The messages that the platform does not have yet, with their sizes. */
-  private queue: Array<readonly [data: string | Uint8Array, size: number]> = []
+  /** The messages that the platform does not have yet, with the memory that they count. */
+  private queue: Array<readonly [data: string | Uint8Array, cost: number]> = []
   private queued = 0
+  /** The messages that the platform has got since it had none. */
+  private frames = 0
   private isWatching = false
   private turns = 0
   /** The code to close with, once everything is sent. */
@@ -143,6 +153,13 @@ class StandardChannel extends WebChannel {
     return this.queued + this.unsent
   }
 
+  /** Whether the platform has its share: of bytes, or of messages. */
+  private get isFull(): boolean {
+    const { unsent } = this
+    if (unsent === 0) this.frames = 0
+    return unsent + this.frames * FRAME >= SHARE
+  }
+
   /** The bytes that the platform has not sent. */
   private get unsent(): number {
     return this.socket.bufferedAmount ?? 0
@@ -157,14 +174,16 @@ class StandardChannel extends WebChannel {
 
   protected send(data: string | Uint8Array, size: number): void {
     if (this.socket.readyState !== OPEN || this.closing !== undefined) return
-    if (this.queue.length > 0 || this.unsent >= SHARE) {
-      this.queue.push([data, size])
-      this.queued += size
+    if (this.queue.length > 0 || this.isFull) {
+      const cost = typeof data === "string" ? TEXT_OBJECTS + charactersOf(data, size) : BYTES_OBJECTS + size
+      this.queue.push([data, cost])
+      this.queued += cost
     } else this.transmit(data)
     if (this.queue.length > 0 || this.onWritten !== undefined) this.watch()
   }
 
   private transmit(data: string | Uint8Array): void {
+    this.frames++
     try {
       // A typed array may be a view of shared memory, which is none here.
       this.socket.send(data as string | Uint8Array<ArrayBuffer>)
@@ -188,9 +207,9 @@ class StandardChannel extends WebChannel {
   private onLook(): void {
     const before = this.unsent
     let sent = 0
-    for (const [data, size] of this.queue) {
-      if (this.unsent >= SHARE) break
-      this.queued -= size
+    for (const [data, cost] of this.queue) {
+      if (this.isFull) break
+      this.queued -= cost
       sent++
       this.transmit(data)
     }
@@ -202,6 +221,7 @@ class StandardChannel extends WebChannel {
   }
 
   close(code?: number): void {
+    if (this.receiver.isClosed === true) this.letGo()
     // The closing handshake has to be read.
     this.resume()
     if (this.closing !== undefined) return
@@ -211,6 +231,7 @@ class StandardChannel extends WebChannel {
 
   terminate(): void {
     this.drop()
+    this.letGo()
   }
 
   protected drop(code?: number): void {

@@ -3,7 +3,7 @@
  * then as it was.
  */
 import { deserialize, serialize } from "node:v8"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import * as fc from "fast-check"
 
@@ -145,6 +145,29 @@ describe("messages of every kind from the primary, damaged in every way", () => 
       assert.strictEqual(yield* call(client, "echo", "alive"), "alive")
     })
   )
+
+  it("a server that starts makes a primary look at the servers of its namespace, not at those of all", () => {
+    const relay = new Relay(new Counts().monitor, { maxBuffer: 16_777_216, carriesBytes: true })
+    const sent: Array<{ readonly welcome?: string; readonly members?: ReadonlyArray<string> }> = []
+    const send = (message: object, done: (error: Error | null) => void) => {
+      sent.push(message)
+      done(null)
+    }
+    const tell = (worker: number, type: number, uid: string, nsp: string) =>
+      relay.onMessage(worker, send, { ...SOURCE, type, uid, nsp, x: {} })
+    for (let worker = 0; worker < 8; worker++) {
+      for (let i = 0; i < 100; i++) tell(worker, 1, `${worker} ${i}`, `/document/${i}`)
+    }
+    tell(1, 13, "1 7", "/document/7")
+    relay.onWorkerEnd(2)
+    const looks = vi.spyOn(Map.prototype, Symbol.iterator)
+    tell(0, 1, "0 again", "/document/7")
+    const { length } = looks.mock.calls
+    looks.mockRestore()
+    assert.strictEqual(length, 0)
+    const welcome = sent.find((message) => message.welcome === "0 again")
+    assert.deepStrictEqual(welcome?.members?.toSorted(), ["3 7", "4 7", "5 7", "6 7", "7 7"])
+  })
 
   it(`${MESSAGES} of them leave a primary alive`, { timeout: count(120_000, 60_000) }, () => {
     const counts = new Counts()

@@ -143,3 +143,61 @@ describe("a shutdown with onShutdown", () => {
     })
   )
 })
+
+describe("a shutdown without onShutdown", () => {
+  const start = Effect.fnUntraced(function* (finalizer: Effect.Effect<void> = Effect.void) {
+    const fleet = yield* makeFleet(() => Layer.empty as never, { drainTimeout: "5 seconds" })
+    const server = yield* fleet.start("server")
+    const open = Effect.fnUntraced(function* (name: string) {
+      const scope = yield* Scope.make()
+      const builder = () => Effect.asVoid(Effect.addFinalizer(() => finalizer))
+      yield* server.shape.register(name, builder).pipe(Scope.provide(scope))
+      return Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    })
+    const peer = Effect.fnUntraced(function* (name: string) {
+      const peer = yield* fleet.raw()
+      yield* peer.receive
+      yield* peer.send(`40${name},`)
+      yield* peer.receive
+      return peer
+    })
+    return { ...fleet, ...server, open, peer }
+  })
+
+  it.effect("takes no new clients from the moment on at which the last namespace's layer closes", () =>
+    Effect.gen(function* () {
+      const { engine, open, peer, raw } = yield* start(Effect.sleep("2 seconds"))
+      const [chat, news] = [yield* open("/chat"), yield* open("/news")]
+      const [first, second] = [yield* peer("/chat"), yield* peer("/news")]
+      const closing = yield* chat
+      yield* settle
+      assert.strictEqual(yield* first.closed, "closed")
+      assert.isUndefined(closing.pollUnsafe())
+      assert.strictEqual(yield* engine.readiness, "ready")
+      yield* peer("/news")
+      yield* news
+      assert.strictEqual(yield* engine.readiness, "draining")
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(raw())))
+      yield* settle
+      assert.strictEqual(yield* second.closed, "closed")
+      yield* open("/news")
+      assert.strictEqual(yield* engine.readiness, "ready")
+      yield* peer("/news")
+    })
+  )
+
+  it.effect("closes 500 connections of a namespace in a turn, and does what else there is in between", () =>
+    Effect.gen(function* () {
+      const { engine, open, peer } = yield* start()
+      const chat = yield* open("/chat")
+      for (let i = 0; i < 1_100; i++) yield* peer("/chat")
+      const closing = yield* chat
+      const left: Array<number> = []
+      for (; closing.pollUnsafe() === undefined; yield* TestClock.adjust("10 millis")) {
+        yield* settle
+        left.push(engine.sessionCount)
+      }
+      assert.deepStrictEqual([...left, engine.sessionCount], [600, 100, 0])
+    })
+  )
+})

@@ -248,16 +248,16 @@ describe("other timeouts under a clock", () => {
 
   it.effect("an outbox beyond its budget ends the session", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ limits: { maxOutbox: 1_000 } })
+      const message = new OutboundMessage("4" + "x".repeat(999), undefined, false)
+      const engine = yield* makeEngine({ limits: { maxOutbox: message.waitingBytes } })
       poll(engine)
       const channel = engine.webSocket()
       const [polling, webSocket] = engine.sessions
-      const message = new OutboundMessage("4" + "x".repeat(999), undefined, false)
       // Within a turn it is four times as large; see excess.test.ts.
       for (let i = 0; i < 4; i++) polling!.sendUnsafe(message)
       assert.deepStrictEqual(engine.closes, [])
       polling!.sendUnsafe(new OutboundMessage("4", undefined, false))
-      channel.buffered = 4_001
+      channel.buffered = 4 * message.waitingBytes + 1
       webSocket!.sendUnsafe(new OutboundMessage("4", undefined, false))
       assert.deepStrictEqual(
         engine.closes.map(({ reason }) => reason),

@@ -12,6 +12,9 @@ import { together } from "../support/options.ts"
 
 const message = (size: number) => new OutboundMessage("4".padEnd(size, "."), undefined, false)
 
+/** The bytes that a message counts beside its own while it waits for a poll. */
+const objects = new OutboundMessage("", undefined, false).waitingBytes
+
 /** A session over a WebSocket. */
 const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
   const engine = yield* makeEngine(
@@ -30,7 +33,7 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
 
 /** A session over polling, whose client does not poll. */
 const poll = Effect.fnUntraced(function* (options: EngineOptions = {}) {
-  const engine = yield* makeEngine(together({ limits: { maxOutbox: 1_000 } }, options))
+  const engine = yield* makeEngine(together({ limits: { maxOutbox: 10_000 } }, options))
   const sid: string = JSON.parse(engine.http({}).responses[0]!.body.slice(1)).sid
   const session = engine.sessions[0]!
   const send = (size: number) => {
@@ -58,12 +61,12 @@ describe("a message that is larger than maxOutbox", () => {
   it.effect("gets through to a client that polls", () =>
     Effect.gen(function* () {
       const { closes, http, send, sid } = yield* poll()
-      assert.isTrue(send(10_000))
-      assert.isTrue(send(50))
+      assert.isTrue(send(100_000))
+      assert.isTrue(send(400))
       yield* turn
-      assert.isTrue(send(50))
+      assert.isTrue(send(400))
       const { body } = http({ sid }).responses[0]!
-      assert.strictEqual(body.length, 10_000 + 1 + 50 + 1 + 50)
+      assert.strictEqual(body.length, 100_000 + 1 + 400 + 1 + 400)
       assert.deepStrictEqual(closes, [])
     })
   )
@@ -71,8 +74,8 @@ describe("a message that is larger than maxOutbox", () => {
   it.effect("does not get through after another one", () =>
     Effect.gen(function* () {
       const { closes, send } = yield* poll()
-      assert.isTrue(send(10_000))
-      assert.isFalse(send(10_000))
+      assert.isTrue(send(100_000))
+      assert.isFalse(send(100_000))
       assert.deepStrictEqual(
         closes.map(({ reason }) => reason),
         ["outbox overflow"]
@@ -84,8 +87,8 @@ describe("a message that is larger than maxOutbox", () => {
     it.effect(`gets through to a client that polls with the policy ${outboxOverflow}, too`, () =>
       Effect.gen(function* () {
         const { http, send, sid } = yield* poll({ limits: { outboxOverflow } })
-        assert.isTrue(send(10_000))
-        assert.strictEqual(http({ sid }).responses[0]!.body.length, 10_000)
+        assert.isTrue(send(100_000))
+        assert.strictEqual(http({ sid }).responses[0]!.body.length, 100_000)
       })
     )
   }
@@ -93,12 +96,12 @@ describe("a message that is larger than maxOutbox", () => {
   it.effect("is no reason to end the session for the answers after it", () =>
     Effect.gen(function* () {
       const { closes, http, session, send, sid } = yield* poll({ limits: { outboxOverflow: "dropNewest" } })
-      assert.isTrue(send(10_000))
+      assert.isTrue(send(100_000))
       const answer = message(50)
       answer.droppable = false
       session.sendUnsafe(answer)
       session.sendUnsafe(answer)
-      assert.strictEqual(http({ sid }).responses[0]!.body.length, 10_000 + 1 + 50 + 1 + 50)
+      assert.strictEqual(http({ sid }).responses[0]!.body.length, 100_000 + 1 + 50 + 1 + 50)
       assert.deepStrictEqual(closes, [])
     })
   )
@@ -108,8 +111,8 @@ describe("what is sent in one turn", () => {
   it.effect("may be four times maxOutbox, and no more", () =>
     Effect.gen(function* () {
       const { closes, send } = yield* poll()
-      for (let i = 0; i < 10; i++) assert.isTrue(send(400))
-      assert.isFalse(send(400))
+      for (let i = 0; i < 10; i++) assert.isTrue(send(4_000 - objects))
+      assert.isFalse(send(4_000 - objects))
       assert.strictEqual(closes[0]!.reason, "outbox overflow")
     })
   )

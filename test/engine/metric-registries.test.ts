@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Metric, Scope } from "effect"
 
+import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import { makeEngine } from "../support/engine.ts"
 import { alone, read, readOnly } from "../support/metrics.ts"
 
@@ -32,7 +33,7 @@ describe("metric registries", () => {
           "connections{websocket}": 2,
           packets_received: 1,
           packets_sent: 4,
-          outbox_bytes: 6,
+          outbox_bytes: new OutboundMessage("4waits", undefined, false).waitingBytes,
           "bytes_received{polling}": 2,
           "handshake_refusals{0}": 2
         })

@@ -11,9 +11,16 @@ import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel } from "../support/fakes.ts"
 import { alone, readOnly } from "../support/metrics.ts"
 
-/** The bytes that a socket takes before the session's own outbox begins, and a budget of which 100,000 bytes are left then. */
+/** The bytes that every message counts beside its own. */
+const objects = new OutboundMessage("", undefined, false).waitingBytes
+
+/**
+ * The bytes that a socket takes before the session's own outbox begins, and a budget of which 100,000 bytes are left then, in three
+ * messages.
+ */
 const share = 64 * 1024
-const maxOutbox = share + 100_000
+const left = 100_000 + 3 * objects
+const maxOutbox = share + left
 
 /** A message of so many bytes that says its name. */
 const message = (name: string, size = 40_000, ...attachments: ReadonlyArray<Uint8Array>) =>
@@ -46,7 +53,7 @@ const open = Effect.fnUntraced(function* (outboxOverflow: OutboxOverflow, buffer
 
 /** A session over polling. */
 const poll = Effect.fnUntraced(function* (outboxOverflow: OutboxOverflow) {
-  const engine = yield* makeEngine({ limits: { maxOutbox: 100_000, outboxOverflow } })
+  const engine = yield* makeEngine({ limits: { maxOutbox: left, outboxOverflow } })
   const sid: string = JSON.parse(engine.http({}).responses[0]!.body.slice(1)).sid
   const names = () =>
     engine
@@ -159,12 +166,12 @@ describe("an outbox that drops the oldest", () => {
       Effect.gen(function* () {
         const { channel, session } = yield* open("dropOldest")
         session.sendUnsafe(message("a"))
-        session.sendUnsafe(message("large", 100_001))
+        session.sendUnsafe(message("large", left - objects + 1))
         channel.drain()
         assert.deepStrictEqual(names(channel.take()), ["a"])
         assert.deepStrictEqual(yield* dropped, {
           "packets_dropped{dropOldest}": 1,
-          "bytes_dropped{dropOldest}": 100_001
+          "bytes_dropped{dropOldest}": left - objects + 1
         })
       })
     )
@@ -176,7 +183,7 @@ describe("an outbox that drops the oldest", () => {
         const { channel, session } = yield* open("dropOldest")
         const count = 50_000
         for (let i = 0; i < count; i++) {
-          session.sendUnsafe(i % 10 === 0 ? important(String(i), 10) : message(String(i), 100))
+          session.sendUnsafe(i % 100 === 0 ? important(String(i), 10) : message(String(i), 100))
         }
         // Something is taken now and then.
         channel.drain(share - 1)
@@ -188,7 +195,7 @@ describe("an outbox that drops the oldest", () => {
           got.toSorted((a, b) => a - b)
         )
         const kept = new Set(got)
-        for (let i = 0; i < count; i += 10) assert.isTrue(kept.has(i))
+        for (let i = 0; i < count; i += 100) assert.isTrue(kept.has(i))
         const lost = count + 500 - got.length
         assert.isAbove(lost, 40_000)
         assert.deepStrictEqual(yield* dropped, {
@@ -241,9 +248,9 @@ for (const policy of ["dropNewest", "dropOldest"] as const) {
           for (const name of ["b", "c", "d", "e"]) session.sendUnsafe(important(name))
           assert.deepStrictEqual(closes, [])
           const kept = policy === "dropNewest" ? ["a", "b", "c", "d", "e"] : ["b", "c", "d", "e"]
-          const bytes = policy === "dropNewest" ? 260_000 : 160_000
+          const bytes = policy === "dropNewest" ? 260_000 + 5 * objects : 160_000 + 4 * objects
           assert.strictEqual(session.buffered, share + bytes)
-          session.sendUnsafe(important("f", 2 * maxOutbox - bytes + 1))
+          session.sendUnsafe(important("f", 2 * maxOutbox - bytes - objects + 1))
           session.sendUnsafe(important("g", 1))
           assert.deepStrictEqual(
             closes.map(({ reason }) => reason),
@@ -371,7 +378,7 @@ describe("an outbox that suspends", () => {
   it.effect("does the same while a client does not poll", () =>
     Effect.gen(function* () {
       const { names, session } = yield* poll("suspend")
-      yield* session.send("a".padEnd(100_000, "."))
+      yield* session.send("a".padEnd(left - objects, "."))
       const second = yield* sending(session.send("b"))
       assert.isFalse(isDone(second))
       assert.deepStrictEqual(names(), ["a"])
@@ -407,7 +414,7 @@ describe("an outbox that suspends", () => {
   it.effect("ends the session of a client for which twice the budget waits of what does not suspend", () =>
     Effect.gen(function* () {
       const { closes, session } = yield* open("suspend")
-      session.sendUnsafe(message("a", 2 * maxOutbox))
+      session.sendUnsafe(message("a", 2 * maxOutbox - 2 * objects))
       session.sendUnsafe(message("b", 1))
       assert.deepStrictEqual(closes, [])
       session.sendUnsafe(message("c", 1))

@@ -1,6 +1,6 @@
 /**
- * A client that makes the server hold something by frames that are no messages: pings whose answers it does not take, and messages in
- * pieces of a byte.
+ * A client that makes the server hold something by frames: answers that it does not take, small ones above all, which take far more
+ * memory than their bytes; and messages in pieces of a byte.
  */
 import * as Http from "node:http"
 import * as Net from "node:net"
@@ -12,6 +12,7 @@ import { Effect } from "effect"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
 import type { EngineSession, SessionClose } from "../../src/engine/EngineSession.ts"
+import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import * as NodeEngine from "../../src/node/NodeEngine.ts"
 import { within } from "../support/RawClient.ts"
 import { listen } from "../support/serve.ts"
@@ -20,7 +21,7 @@ import { frame, upgradeRequest, WEBSOCKET_TARGET } from "./victim.ts"
 const PING = 9
 
 /** A session over a WebSocket, and both ends of its connection. The client reads no more than the opening. */
-const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
+const open = Effect.fnUntraced(function* (options: EngineOptions = {}, perMessageDeflate = false) {
   const http = Http.createServer()
   let serverSocket!: Net.Socket
   http.on("connection", (socket) => (serverSocket = socket))
@@ -31,22 +32,26 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
     session = opened
     return { onOpen() {}, onMessage() {}, onBinary() {}, onClose: end }
   })
-  yield* NodeEngine.attach(engine, http)
+  yield* NodeEngine.attach(engine, http, { webSocket: { perMessageDeflate } })
   const { hostname, port } = new URL(yield* listen(http))
   const socket = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const socket = Net.connect({ host: hostname, port: Number(port) })
       socket.setNoDelay(true)
       socket.on("error", () => {})
-      socket.write(upgradeRequest(WEBSOCKET_TARGET))
+      const extensions = perMessageDeflate ? ["Sec-WebSocket-Extensions: permessage-deflate"] : []
+      socket.write(upgradeRequest(WEBSOCKET_TARGET, ...extensions))
       let text = ""
       await within(
         "open WebSocket",
         new Promise<void>((resolve) => {
-          socket.on("data", (chunk) => {
+          const read = (chunk: Buffer) => {
             text += chunk.toString("latin1")
-            if (text.includes('0{"sid"')) resolve()
-          })
+            if (!text.includes('0{"sid"')) return
+            socket.off("data", read)
+            resolve()
+          }
+          socket.on("data", read)
         })
       )
       return socket
@@ -62,6 +67,90 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
 })
 
 const closeReason = (close: SessionClose) => [close.reason, close.description]
+
+/** The client reads nothing from now on, and the system's buffers have taken what they do. */
+const stall = ({ session, socket }: Effect.Success<ReturnType<typeof open>>) =>
+  Effect.promise(async () => {
+    socket.pause()
+    for (let waits = 0; waits < 20; waits = session.buffered > 0 ? waits + 1 : 0) {
+      const message = new OutboundMessage(`4${"x".repeat(50_000)}`, undefined, false)
+      message.compress = false
+      if (session.buffered === 0) session.sendUnsafe(message)
+      await turn()
+    }
+  })
+
+/** The least memory of a write that waits, beside its bytes. */
+const WRITE = 250
+
+for (const perMessageDeflate of [false, true]) {
+  const form = perMessageDeflate ? " with compression" : ""
+
+  describe(`small messages over a WebSocket${form} that is not read`, () => {
+    for (const shared of [false, true]) {
+      it.live(
+        `count with what holds them, where each leaves in a turn of its own${shared ? ": broadcasts, too" : ""}`,
+        () =>
+          Effect.gen(function* () {
+            const maxOutbox = 300_000
+            const opened = yield* open({ limits: { maxOutbox } }, perMessageDeflate)
+            yield* stall(opened)
+            const { ended, session } = opened
+            const room = maxOutbox - session.buffered
+            let count = 0
+            yield* Effect.promise(async () => {
+              for (; session.isOpen && count < 5_000; count++) {
+                session.sendUnsafe(new OutboundMessage("4", undefined, shared))
+                await turn()
+              }
+            })
+            assert.isAtMost(count, (room + maxOutbox / 8) / WRITE + 1)
+            assert.isAbove(count, 200)
+            assert.strictEqual((yield* ended).reason, "outbox overflow")
+          })
+      )
+    }
+
+    it.live("count no more when they are read", () =>
+      Effect.gen(function* () {
+        const opened = yield* open({}, perMessageDeflate)
+        yield* stall(opened)
+        const { session, socket } = opened
+        yield* Effect.promise(async () => {
+          for (let i = 0; i < 500; i++) {
+            session.sendUnsafe(new OutboundMessage("4", undefined, i % 2 === 0))
+            await turn()
+          }
+          assert.isAbove(session.buffered, 500 * WRITE)
+          socket.resume()
+          while (session.buffered > 0) await turn()
+          // Nor do those after that, which leave at once.
+          for (let i = 0; i < 500; i++) {
+            session.sendUnsafe(new OutboundMessage("4", undefined, i % 2 === 0))
+            await turn()
+          }
+          assert.isBelow(session.buffered, 10 * WRITE)
+        })
+      })
+    )
+  })
+
+  it.live(`a long text over a WebSocket${form} that is not read counts with its bytes`, () =>
+    Effect.gen(function* () {
+      const opened = yield* open({}, perMessageDeflate)
+      yield* stall(opened)
+      const { session } = opened
+      const before = session.buffered
+      for (const shared of [false, true]) {
+        const message = new OutboundMessage(`4${"€".repeat(100_000)}`, undefined, shared)
+        message.compress = false
+        session.sendUnsafe(message)
+      }
+      yield* Effect.promise(() => turn())
+      assert.isAbove(session.buffered - before, 600_000 - 300_000 * Number(perMessageDeflate))
+    })
+  )
+}
 
 describe("pings of a client that does not read", () => {
   it.live("end its connection when more answers wait than any client asks for", () =>

@@ -19,9 +19,9 @@ import type * as Namespace from "../../src/Namespace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
-import { frame } from "../bench/load/frames.ts"
-import { answer, now, type Role, sleep, start } from "../bench/roles.ts"
-import { EIO4, Line, openWebSocket, Target } from "./cost/traffic.ts"
+import { answer, start } from "../bench/roles.ts"
+import { Target } from "./cost/traffic.ts"
+import { Client, type Connection } from "./oneConnectionClient.ts"
 
 /** The figure of the guide on limits, in bytes. */
 export const MOST = 60_000_000
@@ -35,6 +35,7 @@ const keeping = Effect.fnUntraced(function* (socket: ServerSocket<Namespace.Unty
   yield* socket.on("keep", (value) => Effect.as(Effect.sleep("1 hour"), value))
   yield* socket.on("ask", (value) => Effect.as(Effect.ignore(socket.emitWithAck("question")), value))
   yield* socket.on("echo", (value) => Effect.succeed(value))
+  yield* socket.on("done", () => Effect.void)
   yield* socket.on("join", (room) => Effect.catchCause(socket.join(String(room).slice(0, 100)), () => Effect.void))
 })
 
@@ -94,147 +95,6 @@ const objects = (bytes: number): string =>
     .fill("{}")
     .join(",")}]`
 
-/** One connection of a client that goes as far as it can, whatever its transport. */
-interface Connection {
-  /** The bytes of the largest attachment that it can send. */
-  readonly largest: number
-  /**
-   * Sends packets, and waits until the server has read them; gives whether the connection is still
-   * open.
-   */
-  readonly send: (...packets: ReadonlyArray<string | Uint8Array>) => Promise<boolean>
-  /** From now on nothing is taken from the server. */
-  readonly stopReading: () => void
-  /** Says that it goes, where the server does not see it by itself. */
-  readonly sayGoodbye: () => void
-}
-
-/** Gives a pong now and then: pings are not looked for. */
-const makePongs = (): (() => ReadonlyArray<string>) => {
-  let last = now()
-  return () => {
-    if (now() - last < 5_000) return []
-    last = now()
-    return ["3"]
-  }
-}
-
-class Client {
-  private readonly server: Role
-  private readonly target: Target
-
-  constructor(server: Role, target: Target) {
-    this.server = server
-    this.target = target
-  }
-
-  async open(transport: "websocket" | "polling"): Promise<Connection> {
-    return transport === "websocket" ? this.openWebSocket() : this.openPolling()
-  }
-
-  private async openWebSocket(): Promise<Connection> {
-    const socket = (await openWebSocket(this.target, EIO4, [], /"sid":/g, 1))!
-    let { bytes } = await this.server.ask("progress")
-    const pongs = makePongs()
-    return {
-      largest: 990_000,
-      send: async (...packets) => {
-        for (const packet of [...pongs(), ...packets]) {
-          const framed = frame(typeof packet === "string" ? 1 : 2, packet)
-          bytes += framed.length
-          socket.write(framed)
-        }
-        // Not read is where the server has stopped to: that is as far as one gets.
-        for (let i = 0; i < 2_000; i++) {
-          const progress = await this.server.ask("progress")
-          if (progress.sessions === 0) return false
-          if (progress.bytes >= bytes) return true
-          await sleep(2)
-        }
-        return true
-      },
-      stopReading: () => void socket.pause(),
-      sayGoodbye: () => {}
-    }
-  }
-
-  private async openPolling(): Promise<Connection> {
-    const [posts, polls] = [new Line(this.target), new Line(this.target)]
-    await posts.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
-    const sid = /"sid":"([\w-]+)"/.exec(posts.lastBody)![1]!
-    const path = `/socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\n`
-    let isReading = true
-    let unpolled = 0
-    /** The request that the server has not answered in time: it reads nothing more for now. */
-    let unanswered: Promise<boolean> | undefined
-    const pongs = makePongs()
-    void (async () => {
-      while ((await polls.ask([`GET ${path}\r\n`])) && polls.lastStatuses[0] === 200) {
-        if (!isReading) break
-      }
-    })()
-    const poll = () => {
-      // Each over a connection of its own, of which nothing is read.
-      const line = this.target.connect().pause()
-      line.write(`GET ${path}\r\n`)
-    }
-    return {
-      largest: 740_000,
-      send: async (...packets) => {
-        for (const packet of [...pongs(), ...packets]) {
-          // A request beside another one would be an offence.
-          if (unanswered !== undefined) break
-          const body = Buffer.from(
-            typeof packet === "string" ? packet : `b${Buffer.from(packet).toString("base64")}`
-          ).subarray(0, 1_000_000)
-          const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`
-          const answer = posts.ask([Buffer.concat([Buffer.from(head), body])])
-          const answered = await Promise.race([answer, sleep(4_000)])
-          if (answered === false || (answered === true && posts.lastStatuses[0] !== 200)) return false
-          // As much as the outbox takes with each: the kernel takes a response of a megabyte whole.
-          if (!isReading && ++unpolled % 14 === 0) poll()
-          if (answered === undefined) {
-            unanswered = answer
-            void answer.then(() => (unanswered = undefined))
-          }
-        }
-        return (await this.server.ask("progress")).sessions > 0
-      },
-      stopReading: () => {
-        isReading = false
-      },
-      sayGoodbye: () => {
-        const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: 1\r\n\r\n1`
-        this.target.connect().write(head)
-      }
-    }
-  }
-
-  /**
-   * Waits until the server has done what it has read, which it may put off, and gives whether the
-   * connection is still open then.
-   */
-  async settle(): Promise<boolean> {
-    for (let i = 0; i < 60; i++) {
-      const before = await this.server.ask("progress")
-      if (before.sessions === 0) return false
-      await sleep(50)
-      const after = await this.server.ask("progress")
-      if (after.sessions === 0) return false
-      if (after.bytes === before.bytes && after.cpu - before.cpu < 5_000) break
-    }
-    return true
-  }
-
-  /** Ends every connection, and waits until the server has noticed. */
-  async end(connection: Connection): Promise<void> {
-    connection.sayGoodbye()
-    for (let i = 0; i < 10 && (await this.server.ask("progress")).sessions > 0; i++) await sleep(20)
-    this.target.reset()
-    for (let i = 0; i < 500 && (await this.server.ask("progress")).sessions > 0; i++) await sleep(20)
-  }
-}
-
 /** How much of each thing a client leaves. */
 interface Amounts {
   /** The size of its auth payload in each namespace, in bytes. */
@@ -245,13 +105,27 @@ interface Amounts {
   /** Events with large payloads, and whether one that is as large as may be comes last. */
   events: number
   largest: boolean
-  /** Answers of a megabyte that are not read. */
+  /** Answers of a megabyte that are not read. A wide character makes them take two bytes for each. */
   unread: number
+  /** Answers without a value that are not read, and leave one by one. */
+  answers: number
   /** Attachments that came of a packet that waits for others, of a megabyte each. */
   attachments: number
+  /** The size of the data that waits with them, in bytes. */
+  waiting: number
 }
 
-const nothing: Amounts = { auth: 0, rooms: 0, asks: 0, events: 0, largest: false, unread: 0, attachments: 0 }
+const nothing: Amounts = {
+  auth: 0,
+  rooms: 0,
+  asks: 0,
+  events: 0,
+  largest: false,
+  unread: 0,
+  answers: 0,
+  attachments: 0,
+  waiting: 0
+}
 
 /**
  * How far one has got: all the way, or until the connection was closed, after so many of what was
@@ -272,10 +146,16 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
     }
     return true
   }
+  const sendAnswers = async (count: number): Promise<boolean> => {
+    for (last = 0; last < count; last += ANSWERS) {
+      if (!(await connection.sendSmall(Math.min(ANSWERS, count - last), '421["done"]'))) return false
+    }
+    return true
+  }
   const to = (i: number) => namespaceOf(i % NAMESPACES)
   const auth = amounts.auth === 0 ? "" : `{"a":${objects(amounts.auth)}}`
   const payload = objects(EVENT)
-  const text = "x".repeat(990_000)
+  const text = `\u20ac${"x".repeat(980_000)}`
   const holders = Array.from({ length: 10 }, (_, num) => `{"_placeholder":true,"num":${num}}`)
   const isOpen =
     (await times(NAMESPACES, 10, (i) => `40${to(i)}${auth}`)) &&
@@ -284,13 +164,22 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
     (await times(amounts.events, 1, (i) => `42${to(i)}["keep",${payload}]`)) &&
     (!amounts.largest || (await times(1, 1, () => `42["keep",${objects(990_000)}]`))) &&
     (connection.stopReading(), await times(amounts.unread, 1, () => `421["echo","${text}"]`)) &&
+    // The system takes what comes first.
+    (amounts.answers === 0 || amounts.unread > 0 || (await times(8, 1, () => `421["echo","${text}"]`))) &&
+    (await sendAnswers(amounts.answers)) &&
     (amounts.attachments === 0 ||
-      ((await connection.send(`4510-["keep",${holders.join(",")}]`)) &&
+      ((await connection.send(`4510-["keep",${objects(amounts.waiting)},${holders.join(",")}]`)) &&
         (await times(amounts.attachments, 1, () => Buffer.alloc(connection.largest)))))
   return { isOpen, last }
 }
 
 const EVENT = 99_000
+
+/** The largest data of a packet that waits for attachments. */
+const LARGEST = 980_000
+
+/** The answers after which a client looks whether it is connected. */
+const ANSWERS = 1_000
 
 /** The bytes that one connection can make a server hold, by each thing alone and by all at once. */
 export interface Outcome {
@@ -326,15 +215,15 @@ export const measure = async (
       return held
     }
     // Resources that are made once.
-    await attempt({ auth: 10, rooms: 100, asks: 100, events: 1, unread: 1, attachments: 1 })
+    await attempt({ auth: 10, rooms: 100, asks: 100, events: 1, unread: 1, answers: 10, attachments: 1, waiting: 10 })
     const alone: Record<string, number> = {}
     /** The greatest amount with which the connection stays open, at the most `most`. */
-    const furthest = async (name: keyof Amounts, most: number): Promise<number> => {
+    const furthest = async (name: keyof Amounts, most: number, step = 1, others = {}): Promise<number> => {
       let amount = most
-      let held = await attempt({ [name]: amount })
+      let held = await attempt({ ...others, [name]: amount })
       while (held === undefined && amount > 0) {
-        amount = Math.min(last, amount - 1)
-        held = await attempt({ [name]: amount })
+        amount = Math.max(0, Math.min(last, amount - step))
+        held = await attempt({ ...others, [name]: amount })
       }
       alone[name] = held ?? 0
       told(`${transport}, ${name}: ${amount}, ${(alone[name] / 1e6).toFixed(1)} MB`)
@@ -353,7 +242,8 @@ export const measure = async (
     const asks = await furthest("asks", 9_500)
     const events = await furthest("events", mostEvents)
     const unread = await furthest("unread", transport === "polling" ? 140 : 40)
-    const attachments = await furthest("attachments", 9)
+    const answers = await furthest("answers", transport === "polling" ? 90_000 : 56_000, 4_000)
+    const attachments = await furthest("attachments", 9, 1, { waiting: LARGEST })
     const all = {
       auth,
       rooms,
@@ -362,19 +252,27 @@ export const measure = async (
       events: Math.max(0, events - 1),
       largest: true,
       // The kernel does not always take the same part of it.
-      unread: Math.max(0, unread - 2),
-      attachments
+      ...(alone["answers"]! > alone["unread"]!
+        ? { unread: 0, answers: Math.max(0, answers - 3_000) }
+        : { unread: Math.max(0, unread - 2), answers: 0 }),
+      attachments,
+      waiting: 100_000
     }
-    let amounts = all
+    let amounts: Amounts = all
     let together = await attempt(amounts)
     if (together === undefined) together = await attempt((amounts = { ...all, largest: false }))
     for (let less = 1; together === undefined && less < 10; less++) {
       // Over polling, events that the server does not read yet look as if it took any number of them.
       const events = amounts.events > 10 ? Math.floor(amounts.events / 2) : Math.max(0, amounts.events - less)
-      amounts = { ...amounts, events, unread: Math.max(0, amounts.unread - less) }
+      const unread = Math.max(0, amounts.unread - less)
+      amounts = { ...amounts, events, unread, answers: Math.max(0, amounts.answers - 3_000 * less) }
       together = await attempt(amounts)
     }
     if (together === undefined) throw new Error("the connection was closed, however little it left")
+    // Data that takes more than all events may has to be alone, except for what is not read.
+    const other = { ...amounts, asks: 0, events: 0, largest: false, waiting: LARGEST }
+    const instead = await attempt(other)
+    if (instead !== undefined && instead > together) [together, amounts] = [instead, other]
     told(`${transport}, together: ${(together / 1e6).toFixed(1)} MB`)
     return { transport, alone, together, amounts }
   } finally {

@@ -153,6 +153,17 @@ describe("options from the environment", () => {
     })
   )
 
+  it.effect("say how fast a client may open dynamic namespaces", () =>
+    Effect.gen(function* () {
+      const read = (env: Record<string, string>) => Effect.map(reading(NodeConfig.attached, env), (o) => o.limits)
+      assert.deepStrictEqual(
+        yield* read({ SOCKETIO_LIMITS_OPENING_RATE: "5", SOCKETIO_LIMITS_OPENING_RATE_BURST: "9" }),
+        { openingRate: { limit: 5, burst: 9 } }
+      )
+      assert.isUndefined(yield* read({}))
+    })
+  )
+
   it.effect("say which origins may ask", () =>
     Effect.gen(function* () {
       const cors = (env: Record<string, string>) => Effect.map(reading(NodeConfig.attached, env), ({ cors }) => cors)

@@ -50,7 +50,7 @@ describe("the pace of a connection that sends more than others leave room for", 
     assert.isAtMost(messages, 127_500)
   })
 
-  it("is made up for by one pause when a message takes long, of a second at the most", () => {
+  it("is made up for by one pause when a message takes long, of five seconds at the most", () => {
     const pace = new Pace(new LongMessages())
     talk()
     pace.next(0)

@@ -2,7 +2,7 @@
  * The memory for messages that were handled: claims, windows and bounds, under a clock that the test moves.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 
@@ -14,6 +14,29 @@ import { answerOf, claim, complete, handle, messagesOf } from "../support/idempo
 const message = messagesOf(600_000)
 
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+
+const yields = (times: number) => Effect.repeat(Effect.yieldNow, { times })
+
+/** Counts the steps of fibers, which do not yield by themselves. */
+class CountingScheduler extends Scheduler.MixedScheduler {
+  steps = 0
+
+  override shouldYield(): boolean {
+    this.steps++
+    return false
+  }
+}
+
+/** Has fibers yield right after they were woken, before they do anything. */
+class SlowScheduler extends Scheduler.MixedScheduler {
+  private readonly yielded = new Set<unknown>()
+
+  override shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    if (fiber.currentOpCount > 1 || this.yielded.delete(fiber)) return false
+    this.yielded.add(fiber)
+    return true
+  }
+}
 
 describe("a claim in memory", () => {
   it.effect("is one at a time, and those who wait get its answer", () =>
@@ -69,6 +92,60 @@ describe("a claim in memory", () => {
       yield* first.release
       yield* second.release
       assert.strictEqual(yield* answerOf(memory, message("a")), "one")
+    })
+  )
+
+  it.effect(
+    "goes to one of those that wait, and wakes no other: many copies of a message take as many steps each",
+    () =>
+      Effect.gen(function* () {
+        /** The steps that so many copies of a message take in all, if none of their handlers gives an answer. */
+        const stepsOf = Effect.fnUntraced(function* (copies: number, handler: Effect.Effect<void>) {
+          const memory = yield* makeMemory()
+          const scheduler = new CountingScheduler()
+          let ran = 0
+          const copy = memory
+            .claim(message("a"))
+            .pipe(
+              Effect.andThen(Effect.sync(() => void ran++)),
+              Effect.andThen(handler),
+              Effect.scoped,
+              Effect.provideService(Scheduler.Scheduler, scheduler)
+            )
+          const first = yield* claim(memory, message("a"))
+          const fibers = yield* Effect.forEach(Array.from({ length: copies }), () => fork(copy))
+          yield* first.release
+          for (const fiber of fibers) yield* Fiber.join(fiber)
+          assert.strictEqual(ran, copies)
+          return scheduler.steps
+        })
+        for (const handler of [Effect.void, Effect.yieldNow]) {
+          const few = yield* stepsOf(50, handler)
+          const many = yield* stepsOf(500, handler)
+          assert.isAtMost(many, few * 10.5)
+        }
+        // Handlers that end at once do not run within one another.
+        yield* stepsOf(2_000, Effect.void)
+      })
+  )
+
+  it.effect("is passed on by those whose turn it is when they stop waiting, wherever they are", () =>
+    Effect.gen(function* () {
+      for (let turns = 0; turns < 8; turns++) {
+        const memory = yield* makeMemory()
+        const slowly = Effect.provideService(answerOf(memory, message("a")), Scheduler.Scheduler, new SlowScheduler())
+        const first = yield* claim(memory, message("a"))
+        const stopped = [yield* fork(slowly), yield* fork(slowly)]
+        const last = yield* fork(answerOf(memory, message("a")))
+        yield* yields(8)
+        assert.isTrue([...stopped, last].every((fiber) => fiber.pollUnsafe() === undefined))
+        yield* first.release
+        yield* yields(turns)
+        for (const fiber of stopped) yield* Fiber.interrupt(fiber)
+        assert.isUndefined(yield* Fiber.join(last))
+        yield* handle(memory, message("a"), "handled")
+        assert.strictEqual(yield* answerOf(memory, message("a")), "handled")
+      }
     })
   )
 
@@ -136,6 +213,48 @@ describe("answers in memory", () => {
       assert.strictEqual(error.reason._tag, "Full")
       yield* first.release
       yield* claim(memory, message("3"))
+    })
+  )
+
+  it.effect("are refused a place to clients that have many, and the fewer places are free the sooner", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory({ maxRunning: 100 })
+      let ids = 0
+      /** Claims as many messages as a client may. */
+      const claimAll = Effect.fnUntraced(function* (client: string) {
+        const claims = []
+        for (;;) {
+          const exit = yield* Effect.exit(claim(memory, message(`${ids++}`, { client })))
+          if (exit._tag === "Failure") return claims
+          claims.push(exit.value)
+        }
+      })
+      const numbers = []
+      const claims = []
+      for (const client of ["one", "two", "three", "four"]) {
+        const own = yield* claimAll(client)
+        claims.push(...own)
+        numbers.push(own.length)
+      }
+      assert.deepStrictEqual(numbers, [39, 19, 11, 7])
+      yield* Effect.forEach(claims, ({ release }) => release)
+      assert.strictEqual((yield* claimAll("four")).length, 39)
+    })
+  )
+
+  it.effect("are refused to one whose turn it is and whose client has no place, and the next one has the turn", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory({ maxRunning: 4 })
+      const first = yield* claim(memory, message("a", { client: "first" }))
+      const waiting = yield* fork(Effect.flip(claim(memory, message("a"))))
+      const last = yield* fork(claim(memory, message("a", { client: "last" })))
+      yield* claim(memory, message("b"))
+      yield* claim(memory, message("c"))
+      yield* claim(memory, message("d", { client: "another" }))
+      yield* first.release
+      assert.strictEqual((yield* Fiber.join(waiting)).reason._tag, "Full")
+      yield* (yield* Fiber.join(last)).release
+      yield* handle(memory, message("e", { client: "last" }), "answer")
     })
   )
 

@@ -17,7 +17,7 @@ import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import type * as Once from "../../src/Once.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { call, connect, listen, next, serve } from "../support/serve.ts"
+import { attempt, call, client, connect, listen, next, serve } from "../support/serve.ts"
 
 class SoldOut extends Schema.TaggedError<SoldOut>()("SoldOut", { article: Schema.String }) {}
 class CurrentUser extends Context.Service<CurrentUser, string>()("once/CurrentUser") {}
@@ -542,6 +542,64 @@ describe("a client that invents ids", () => {
       const gone = next(socket, "disconnect")
       for (let i = 0; i < 200; i++) socket.emit("order", { article: "book" }, { id })
       assert.strictEqual((yield* gone)[0], "transport close")
+    })
+  )
+})
+
+describe("a client that leaves while its messages are handled", () => {
+  const serveWaiting = Effect.fnUntraced(function* (
+    options: NodeSocketIoServer.NodeOptions,
+    memory: Parameters<typeof layerMemory>[0] = {}
+  ) {
+    handled = 0
+    const gate = yield* Deferred.make<void>()
+    const order = () => Effect.as(Deferred.await(gate), 1)
+    const { server, url } = yield* serve(shop({ order }).pipe(Layer.provide(layerMemory(memory))), options)
+    const { connectionCount } = Context.get(server, SocketIoServer.SocketIoServer)
+    const left = (count: number) =>
+      Effect.repeat(Effect.andThen(Effect.sleep(5), connectionCount), { until: (open) => open === count })
+    return { url: `${url}/shop`, gate, left }
+  })
+
+  it.live("counts as a connection until their handlers have ended, over every transport", () =>
+    Effect.gen(function* () {
+      const { gate, left, url } = yield* serveWaiting({ limits: { maxConnections: 3 } })
+      const other = yield* connect(url)
+      for (const transport of ["websocket", "polling"]) {
+        const leaving = yield* connect(url, { transports: [transport] })
+        leaving.emit("order", { article: "book" }, { id: `${id} ${transport}` })
+        // The answer to the next one says that its handler has started.
+        yield* call(leaving, "plain", { article: "book" })
+        leaving.disconnect()
+        yield* left(1)
+      }
+      assert.match(yield* attempt(yield* client(url)), /^refused/)
+      assert.strictEqual(yield* call(other, "plain", { article: "book" }), 3)
+      yield* Deferred.succeed(gate, undefined)
+      yield* call(other, "plain", { article: "book" })
+      const more = [yield* connect(url), yield* connect(url)]
+      assert.match(yield* attempt(yield* client(url)), /^refused/)
+      for (const socket of more) socket.disconnect()
+      yield* left(1)
+      // One whose handlers may be interrupted, or have ended, is gone at once.
+      yield* connect(url)
+      yield* connect(url)
+    })
+  )
+
+  it.live("leaves places for messages of others, however often it does", () =>
+    Effect.gen(function* () {
+      const { gate, left, url } = yield* serveWaiting({}, { maxRunning: 200 })
+      for (let i = 0; i < 10; i++) {
+        const leaving = yield* connect(url)
+        for (let n = 0; n < 200; n++) leaving.emit("order", { article: "book" }, { id: `${id} ${i} ${n}` })
+        yield* call(leaving, "plain", { article: "book" })
+        leaving.disconnect()
+        yield* left(0)
+      }
+      const honest = yield* connect(url)
+      assert.strictEqual(yield* call(honest, "pair", "a", 1, { id }), "a 1")
+      yield* Deferred.succeed(gate, undefined)
     })
   )
 })

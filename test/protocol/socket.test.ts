@@ -251,6 +251,25 @@ describe("decoding Socket.IO packets", () => {
     })
   })
 
+  it("tells namespaces apart, whatever the packet before was for", () => {
+    const names = ["/", "/a", "/ab", "/a?b=c", `/${"x".repeat(300)}`, "/a,", "/é"]
+    const decoder = new PacketDecoder(defaultLimits)
+    for (const before of names) {
+      for (const name of names) {
+        for (const [text, type] of [
+          [`0${name}`, 0],
+          [`2${name},["e"]`, 2]
+        ] as const) {
+          decoder.text(`1${before},`)
+          const expected = name === "/a," ? "/a" : name
+          if (name === "/a," && type === 2) continue
+          const packet = decoder.text(`4${text}`, 1) as SocketPacket
+          assert.deepStrictEqual([packet.type, packet.namespace], [type, expected], `${text} after ${before}`)
+        }
+      }
+    }
+  })
+
   it("takes a namespace without a comma, and a query as part of it", () => {
     assert.deepInclude(decode("0/a"), { namespace: "/a", data: undefined })
     assert.deepInclude(decode('0/a?token=1,{"b":2}'), { namespace: "/a?token=1", data: { b: 2 } })

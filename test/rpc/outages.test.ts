@@ -10,6 +10,7 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as SocketIoRpcClient from "../../src/rpc/SocketIoRpcClient.ts"
 import * as SocketIoRpcServer from "../../src/rpc/SocketIoRpcServer.ts"
 import type { ServerOptions } from "../../src/server/ServerOptions.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 
 class Group extends RpcGroup.make(
@@ -61,15 +62,18 @@ const world = Effect.fnUntraced(function* (
   const { network } = (yield* TestSocketIo.TestSocketIo.pipe(Effect.provide(test))).client
   const others = Effect.gen(function* () {
     const other = yield* TestSocketIo.makeClient().pipe(Effect.provide(test))
-    const protocol = yield* SocketIoRpcClient.protocolOf(yield* other.connect("/rpc"))
+    const socket = yield* other.connect("/rpc")
+    const protocol = yield* SocketIoRpcClient.protocolOf(socket)
     const client = yield* RpcClient.make(Group).pipe(Effect.provideService(RpcClient.Protocol, protocol))
-    return { client, network: other.network }
+    return { client, network: other.network, socket }
   })
   const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
+  const namespace = yield* SocketIoServer.namespace("/rpc").pipe(Effect.provide(test))
   return {
     seen,
     client,
     socket,
+    namespace,
     others,
     /** Another layer takes the place of the server's. */
     replace: Effect.andThen(Scope.close(serverScope, Exit.void), build),
@@ -157,6 +161,26 @@ describe("with recovery, an outage that the session survives", () => {
       yield* back
       assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed(1))
       assert.deepStrictEqual(seen.asked, [1])
+    })
+  )
+
+  it_("shows an answer of the time of the outage to nobody else, though another socket is in the room of its id", () =>
+    Effect.gen(function* () {
+      const { answer, back, client, fork, namespace, network, others, settle, socket } = yield* world({
+        recovery: true
+      })
+      const { socket: other } = yield* others
+      yield* namespace.to(other.id).socketsJoin(socket.id)
+      const heard: Array<unknown> = []
+      yield* other.onAny((event: string) => Effect.sync(() => void heard.push(event)))
+      const call = yield* fork(client.Ask({ n: 1 }))
+      yield* network.cut
+      yield* settle
+      yield* answer(1)
+      yield* settle
+      yield* back
+      assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed(1))
+      assert.deepStrictEqual(heard, [])
     })
   )
 

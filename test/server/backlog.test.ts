@@ -125,6 +125,42 @@ for (const transport of transports) {
   })
 }
 
+for (const transport of transports) {
+  describe(`data that waits for attachments, over ${transport}`, () => {
+    const options = { limits: { maxPendingBytes: 1_000_000 }, reading: { pauseTimeout: "1 hour" } } as const
+
+    /** An event with an attachment and so many objects, of 64 bytes each. */
+    const withObjects = (event: string, count: number, id = "") =>
+      `451-/a,${id}["${event}",{"_placeholder":true,"num":0},${Array(count).fill("{}").join()}]`
+
+    it.live("counts as its objects do, together with events that are not done", () =>
+      Effect.gen(function* () {
+        const { end, enter } = yield* open(options)
+        const client = yield* enter(transport)
+        // A third of what may wait, and then most of it.
+        yield* Effect.promise(() => client.send(`42/a,["wait",${Array(5_000).fill("{}").join()}]`))
+        yield* synced(client, "/b")
+        client.send(withObjects("wait", 14_000)).catch(() => {})
+        assert.strictEqual(yield* soon("end", end), "inbound overflow")
+      })
+    )
+
+    it.live("may be as much as a message holds if it is alone, and the attachments are read", () =>
+      Effect.gen(function* () {
+        const { enter, handled, gate, pauses } = yield* open(options)
+        yield* Deferred.succeed(gate, undefined)
+        const client = yield* enter(transport)
+        for (let i = 0; i < 3; i++) {
+          yield* Effect.promise(() => client.send(withObjects("wait", 40_000), Buffer.from("bytes")))
+          yield* synced(client, "/b")
+          assert.strictEqual(handled(), i + 1)
+        }
+        assert.strictEqual(yield* pauses, 0)
+      })
+    )
+  })
+}
+
 it.live("packets that wait for builders are counted over all namespaces of a connection", () =>
   Effect.gen(function* () {
     const ends = yield* Queue.unbounded<string>()

@@ -51,6 +51,11 @@ describe("a layer of dynamic namespaces that closes", () => {
       assert.strictEqual((yield* refusal(`${url}/room/1`)).message, "not yet")
       yield* close
       isOpen = true
+      // A namespace that stays keeps the server in use.
+      yield* open(
+        server,
+        SocketIoServer.layerNamespace("/", () => Effect.void)
+      )
       assert.strictEqual(yield* attempt(yield* client(`${url}/room/1`)), "lost: transport close")
       assert.deepStrictEqual(opened, [])
     })

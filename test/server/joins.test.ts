@@ -2,11 +2,12 @@
  * How often one client joins namespaces.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Schema } from "effect"
+import { Deferred, Effect, Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
@@ -70,6 +71,59 @@ describe("a client that joins and leaves without a pause", () => {
         Layer.mergeAll(main, lobby).pipe(
           Layer.provideMerge(TestSocketIo.layer({ limits: { openingRate: { limit: 20, burst: 3_000 } } }))
         )
+      )
+    )
+  })
+})
+
+describe("a client that asks again without a pause while it waits", () => {
+  class Doorman extends NamespaceMiddleware.Service<Doorman>()("test/Doorman") {}
+  const Private = Namespace.untyped("/private").middleware(Doorman)
+
+  it.effect("has 2,000 decisions, and then 100 in a second: the last of them answers it, once", () => {
+    const asked: Array<unknown> = []
+    const door = Deferred.makeUnsafe<void>()
+    const guarded = SocketIoServer.layerNamespace(Private, (socket) =>
+      socket.on("auth", () => Effect.succeed(socket.auth))
+    )
+    const doorman = Layer.succeed(Doorman, ({ auth }) => {
+      asked.push(auth)
+      return Deferred.await(door)
+    })
+    return Effect.gen(function* () {
+      const hasty = yield* enter
+      let sent = 0
+      /** Asks so often, and gives what has come meanwhile. */
+      const ask = Effect.fnUntraced(function* (n: number) {
+        const answers: Array<string> = []
+        for (let i = 0; i < n; i += 50) {
+          for (let k = 0; k < 50; k++) yield* hasty.send(`40/private,{"n":${sent++}}`)
+          yield* hasty.send('420["sync"]')
+          for (let packet = ""; packet !== '430["synced"]';) {
+            packet = String(yield* hasty.receive)
+            if (packet.includes("/private,")) answers.push(packet)
+          }
+        }
+        return answers
+      })
+      assert.deepStrictEqual(yield* ask(5_000), [])
+      // The first time is no return.
+      assert.lengthOf(asked, 2_001)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* ask(200), [])
+      assert.lengthOf(asked, 2_101)
+      yield* Deferred.succeed(door, undefined)
+      yield* hasty.send('42/private,7["auth"]')
+      assert.match(String(yield* hasty.receive), /^40\/private,\{"sid"/)
+      assert.strictEqual(yield* hasty.receive, `43/private,7[${JSON.stringify(asked.at(-1))}]`)
+      const other = yield* enter
+      yield* other.send("40/private,")
+      let packet = ""
+      while (!packet.includes("/private,")) packet = String(yield* other.receive)
+      assert.match(packet, /^40\/private,\{"sid"/)
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(main, guarded.pipe(Layer.provide(doorman))).pipe(Layer.provideMerge(TestSocketIo.layer()))
       )
     )
   })

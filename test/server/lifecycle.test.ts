@@ -112,7 +112,8 @@ describe("the life of a namespace's layer", () => {
 
   it.live("lets clients come back that come while it is replaced, by whatever serves the namespace then", () =>
     Effect.gen(function* () {
-      const { server, url } = yield* serve(Layer.empty)
+      // A namespace that stays keeps the server in use.
+      const { server, url } = yield* serve(SocketIoServer.layerNamespace("/", () => Effect.void))
       const close = yield* open(
         server,
         SocketIoServer.layerNamespace(Main, () => Effect.succeed(handlers))

@@ -7,6 +7,7 @@ import { Effect, Exit } from "effect"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
 import { RequestForbidden } from "../../src/engine/HandshakeError.ts"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
+import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import * as WebEngine from "../../src/web/WebEngine.ts"
 import { makeCollector } from "../support/engine.ts"
 import { within } from "../support/RawClient.ts"
@@ -516,6 +517,22 @@ describe("a standard WebSocket", () => {
       yield* until(() => closes.length > 0)
       assert.strictEqual(closes[0]!.reason, "outbox overflow")
       assert.isAtMost(socket.bufferedAmount, 400_000)
+    })
+  )
+
+  it.live("gets some thousand small messages at a time, and the others count with their objects", () =>
+    Effect.gen(function* () {
+      const { closes, sessions, webSocket } = yield* open({ limits: { maxOutbox: 1_000_000 } })
+      const socket = yield* webSocket()
+      socket.stall()
+      let sent = 0
+      for (; sent < 20_000 && closes.length === 0; sent++) {
+        sessions[0]!.sendUnsafe(new OutboundMessage("4", undefined, false))
+        if (sent % 1_000 === 0) yield* Effect.sleep("1 millis")
+      }
+      assert.isAtMost(socket.sent.length, 2_050)
+      assert.isAtMost(sent - socket.sent.length, 1_125_000 / 130)
+      assert.strictEqual(closes[0]!.reason, "outbox overflow")
     })
   )
 

@@ -50,6 +50,11 @@ export class Relay {
   private readonly peers = new Map<number, Peer>()
   /** The workers by the ids of their servers. */
   private readonly owners = new Map<string, Peer>()
+  /**
+   * The ids of servers by their namespaces: clients may have dynamic ones opened all the time, and
+   * each new server is told of the others.
+   */
+  private readonly members = new Map<string, Set<string>>()
 
   constructor(monitor: ClusterMonitor, options: RelayOptions) {
     this.monitor = monitor
@@ -74,7 +79,7 @@ export class Relay {
     if (peer === undefined) return
     this.peers.delete(worker)
     for (const [uid, nsp] of peer.servers) {
-      this.owners.delete(uid)
+      this.drop(uid, nsp)
       const message = { type: CLOSING, uid, nsp, source: SOURCE, [DEAD]: true }
       for (const other of this.peers.values()) other.outbox.sendAnyway(message)
     }
@@ -117,21 +122,31 @@ export class Relay {
     if (peer.servers.size < MAX_SERVERS) {
       peer.servers.set(uid, nsp)
       this.owners.set(uid, peer)
+      const members = this.members.get(nsp)
+      if (members === undefined) this.members.set(nsp, new Set([uid]))
+      else members.add(uid)
     } else this.monitor.refused(nsp, "more servers than a worker may have")
     return true
   }
 
   private forget(peer: Peer, uid: string): void {
-    if (peer.servers.delete(uid)) this.owners.delete(uid)
+    const nsp = peer.servers.get(uid)
+    if (nsp === undefined) return
+    peer.servers.delete(uid)
+    this.drop(uid, nsp)
+  }
+
+  private drop(uid: string, nsp: string): void {
+    this.owners.delete(uid)
+    const members = this.members.get(nsp)
+    members?.delete(uid)
+    if (members?.size === 0) this.members.delete(nsp)
   }
 
   private welcome(peer: Peer, uid: string, nsp: string): void {
     peer.framed = this.options.carriesBytes
     const members: Array<string> = []
-    for (const other of this.peers.values()) {
-      if (other === peer) continue
-      for (const [member, namespace] of other.servers) if (namespace === nsp) members.push(member)
-    }
+    for (const member of this.members.get(nsp) ?? []) if (this.owners.get(member) !== peer) members.push(member)
     const welcome: Welcome = { source: SOURCE, welcome: uid, nsp, members, takesFrames: peer.framed }
     peer.outbox.sendAnyway(welcome)
   }

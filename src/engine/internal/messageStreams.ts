@@ -4,12 +4,25 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import { costOf } from "../../internal/cost.ts"
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 
 /**
  * The number of messages that are held for the first reader. After that, the client is not read.
  */
 const MAX_HELD = 1_000
+
+/**
+ * The memory of the messages that wait for one reader, in bytes. A message that is larger waits
+ * alone.
+ */
+const MAX_BYTES = 16 * 1024 * 1024
+
+/** The memory of those that are held for the first reader, who has room for more then. */
+const MAX_HELD_BYTES = MAX_BYTES / 2
+
+/** The place of a message that waits, in bytes. */
+const PLACE = 64
 
 /** A message of a session: text, or bytes. */
 export type Message = string | Uint8Array
@@ -22,22 +35,22 @@ interface Streamed {
 
 type Failure = StreamOverflow | Cause.Done
 
-/** Makes the queue of a stream. With the policy `fail` it refuses messages that do not fit. */
-export const makeQueue = <A>(capacity: number, overflow: Overflow): Effect.Effect<Queue.Queue<A, Failure>> => {
-  if (!Number.isInteger(capacity) || capacity < 1) {
-    return Effect.die(new RangeError(`capacity must be a positive integer, not ${capacity}`))
-  }
-  // The source of a stream that suspends is paused when the queue is full, so nothing is refused.
-  if (overflow === "suspend") return Queue.unbounded<A, Failure>()
-  return overflow === "dropOldest" ? Queue.sliding<A, Failure>(capacity) : Queue.dropping<A, Failure>(capacity)
-}
+/** Dies if a stream cannot have this capacity. */
+export const checkCapacity = (capacity: number): Effect.Effect<void> =>
+  Number.isInteger(capacity) && capacity >= 1
+    ? Effect.void
+    : Effect.die(new RangeError(`capacity must be a positive integer, not ${capacity}`))
 
-/** One stream that is being read. */
+/** The memory of a message that waits. */
+const sizeOf = (message: Message): number => PLACE + costOf(message)
+
+/** One stream that is being read. Its queue has no bounds of its own. */
 class Tap {
   readonly queue: Queue.Queue<Message, Failure>
-  readonly capacity: number
+  private readonly capacity: number
   private readonly overflow: Overflow
-  isFull = false
+  /** The memory of the messages in the queue. */
+  private bytes = 0
 
   constructor(queue: Queue.Queue<Message, Failure>, capacity: number, overflow: Overflow) {
     this.queue = queue
@@ -45,16 +58,42 @@ class Tap {
     this.overflow = overflow
   }
 
-  /** Takes a message. Returns false if the stream has failed. */
-  offer(message: Message): boolean {
-    if (Queue.offerUnsafe(this.queue, message)) {
-      this.isFull = this.overflow === "suspend" && Queue.sizeUnsafe(this.queue) >= this.capacity
-      return true
+  /** Whether the client should not be read before the reader has taken what waits. */
+  get isFull(): boolean {
+    if (this.overflow !== "suspend") return false
+    return Queue.sizeUnsafe(this.queue) >= this.capacity || this.bytes >= MAX_BYTES
+  }
+
+  /**
+   * Takes a message, if no more than so many bytes wait with it. Returns false if the stream has
+   * failed.
+   */
+  offer(message: Message, maxBytes: number): boolean {
+    const { capacity, overflow, queue } = this
+    const size = sizeOf(message)
+    // The source of a stream that suspends is paused, so nothing is refused.
+    while (!this.fits(size, maxBytes)) {
+      if (overflow === "dropNewest") return true
+      if (overflow === "fail") {
+        Queue.failCauseUnsafe(queue, Cause.fail(new StreamOverflow({ stream: "messages", capacity })))
+        return false
+      }
+      const oldest = Queue.takeUnsafe(queue)
+      if (oldest?._tag === "Success") this.onTaken([oldest.value])
     }
-    if (this.overflow !== "fail") return true
-    const { capacity } = this
-    Queue.failCauseUnsafe(this.queue, Cause.fail(new StreamOverflow({ stream: "messages", capacity })))
-    return false
+    if (Queue.offerUnsafe(queue, message)) this.bytes += size
+    return true
+  }
+
+  /** The reader has taken these. */
+  onTaken(messages: ReadonlyArray<Message>): void {
+    for (const message of messages) this.bytes -= sizeOf(message)
+  }
+
+  private fits(size: number, maxBytes: number): boolean {
+    if (this.overflow === "suspend") return true
+    const count = Queue.sizeUnsafe(this.queue)
+    return count === 0 || (count < this.capacity && this.bytes + size <= maxBytes)
   }
 }
 
@@ -68,6 +107,8 @@ export class MessageStreams {
   private readonly taps = new Set<Tap>()
   /** The messages until the first stream is read, if they are held for it. */
   private held: Array<Message> | undefined
+  /** Their memory. */
+  private heldBytes = 0
   private isPaused = false
   private isEnded = false
   private onRead: (() => void) | undefined
@@ -84,9 +125,12 @@ export class MessageStreams {
   }
 
   onMessage(message: Message): void {
-    if (this.held !== undefined) this.held.push(message)
+    if (this.held !== undefined) {
+      this.held.push(message)
+      this.heldBytes += sizeOf(message)
+    }
     for (const tap of this.taps) {
-      if (tap.offer(message)) continue
+      if (tap.offer(message, MAX_BYTES)) continue
       this.taps.delete(tap)
       this.settle()
     }
@@ -112,15 +156,16 @@ export class MessageStreams {
     overflow = "fail" as O
   }: StreamOptions<O>): Effect.Effect<Stream.Stream<Message, OverflowError<O>>, never, Scope.Scope> =>
     Effect.gen({ self: this }, function* () {
-      const queue = yield* makeQueue<Message>(capacity, overflow)
+      yield* checkCapacity(capacity)
+      const queue = yield* Queue.unbounded<Message, Failure>()
       const tap = new Tap(queue, capacity, overflow)
       yield* Effect.acquireRelease(
         Effect.sync(() => this.add(tap)),
         () => Effect.sync(() => this.remove(tap))
       )
-      const take = Effect.tap(Queue.takeAll(queue), () =>
+      const take = Effect.tap(Queue.takeAll(queue), (messages) =>
         Effect.sync(() => {
-          tap.isFull = false
+          tap.onTaken(messages)
           this.review()
         })
       )
@@ -130,8 +175,10 @@ export class MessageStreams {
   private add(tap: Tap): void {
     const held = this.held ?? []
     this.held = undefined
-    // The held messages may exceed the capacity of a stream that suspends. Their number is bounded.
-    for (const message of held) tap.offer(message)
+    this.heldBytes = 0
+    // The held messages may exceed the capacity of a stream that suspends, and the bytes of any.
+    // They are bounded already.
+    for (const message of held) tap.offer(message, Infinity)
     if (this.isEnded) Queue.endUnsafe(tap.queue)
     this.taps.add(tap)
     this.review()
@@ -145,7 +192,7 @@ export class MessageStreams {
 
   /** Pauses reading, or resumes it. */
   private review(): void {
-    let isFull = this.held !== undefined && this.held.length >= MAX_HELD
+    let isFull = this.held !== undefined && (this.held.length >= MAX_HELD || this.heldBytes >= MAX_HELD_BYTES)
     for (const tap of this.taps) isFull ||= tap.isFull
     if (isFull === this.isPaused) return
     this.isPaused = isFull

@@ -106,6 +106,18 @@ export class Mover<S extends LeavingSession> {
     })
   }
 
+  /** The shutdown, which begins now unless it has. */
+  private get begun(): Shutdown {
+    return (this.shutdown ??= { refuses: false, since: this.server.wheel.now(), steps: 0, lastStep: 0 })
+  }
+
+  /** A shutdown has come so far that it takes no new sessions. */
+  refuseForShutdown(): void {
+    const shutdown = this.begun
+    shutdown.refuses = true
+    Effect.runSync(this.announce(shutdown))
+  }
+
   /** A step of a shutdown: moves some sessions, at the pace that moves all of them in time. */
   moveForShutdown(
     { notice, over, rate }: ResolvedDrainOptions,
@@ -113,7 +125,7 @@ export class Mover<S extends LeavingSession> {
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { after, wheel } = this.server
-      const shutdown = (this.shutdown ??= { refuses: false, since: wheel.now(), steps: 0, lastStep: 0 })
+      const shutdown = this.begun
       const noticed = shutdown.since + notice
       shutdown.steps++
       return Effect.gen({ self: this }, function* () {

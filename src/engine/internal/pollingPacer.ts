@@ -1,5 +1,6 @@
 import { countMessage, isLong, Pace, TURN_MESSAGES } from "../../internal/pace.ts"
-import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
+import { takeTurn } from "../../internal/sharedTurns.ts"
+import { now } from "../../internal/turn.ts"
 import * as Turn from "../../internal/turn.ts"
 import type { Pacer } from "../EngineRequest.ts"
 
@@ -52,7 +53,6 @@ export class PollingPacer implements Pacer {
   yield(goOn: () => void): void {
     const pause = Math.max(this.pace.next(now()), this.wait)
     this.wait = 0
-    if (pause > 0) setTimeout(goOn, pause)
-    else setImmediate(goOn)
+    takeTurn(goOn, pause)
   }
 }

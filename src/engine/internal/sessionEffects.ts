@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { EngineSession, SessionHandler } from "../EngineSession.ts"
-import { makeQueue } from "./messageStreams.ts"
+import { checkCapacity } from "./messageStreams.ts"
 import { IGNORE } from "./session/inflow.ts"
 import type { Session } from "./session/session.ts"
 
@@ -78,7 +78,11 @@ export class SessionStreams {
   }: StreamOptions<O>): Stream.Stream<EngineSession, OverflowError<O>> {
     return Stream.unwrap(
       Effect.gen({ self: this }, function* () {
-        const queue = yield* makeQueue<EngineSession>(capacity, overflow)
+        yield* checkCapacity(capacity)
+        const queue = yield* (overflow === "dropOldest" ? Queue.sliding : Queue.dropping)<
+          EngineSession,
+          StreamOverflow | Cause.Done
+        >(capacity)
         const read = (session: EngineSession) => {
           if (Queue.offerUnsafe(queue, session) || overflow !== "fail") return
           this.readers.delete(read)

@@ -4,6 +4,7 @@ import * as Scope from "effect/Scope"
 
 import { digest } from "./digest.ts"
 import type { Ledger } from "./ledger.ts"
+import { Waiter, WaitingLine } from "./waiting.ts"
 
 /** A message, and where its answer is kept. */
 interface Message {
@@ -31,13 +32,18 @@ interface Options<E> {
   readonly full: E
 }
 
-/**
- * A message that is being handled. `ended` is there once somebody waits: the answer, if there is
- * one.
- */
+/** A message that is being handled, and those that wait for it. */
 interface Running {
-  ended: Deferred.Deferred<string | undefined> | undefined
+  /** The client for which it is handled, as it is counted. */
+  client: string
+  /** Whether it is handled, rather than passed on. */
+  isHeld: boolean
+  isPassedOn: boolean
+  /** Made for the first one that waits. */
+  line: WaitingLine | undefined
 }
+
+const NO_ANSWER = Effect.undefined
 
 const keyOf = ({ event, id, namespace, owner }: Message): string =>
   JSON.stringify([namespace, event, owner ?? null, id])
@@ -52,10 +58,45 @@ export const makeClaims = <E>(
   { full, maxRunning, now }: Options<E>
 ): ((message: Message) => Effect.Effect<Claim<E>, E, Scope.Scope>) => {
   const running = new Map<string, Running>()
+  /** The numbers of messages that are being handled, by client. */
+  const shares = new Map<string, number>()
+
+  const giveBack = (client: string) => {
+    const left = shares.get(client)! - 1
+    if (left > 0) shares.set(client, left)
+    else shares.delete(client)
+  }
+
+  /**
+   * Passes a message on to the one that waits the longest: the others would only wake up to wait
+   * again.
+   */
+  const passOn = (key: string, self: Running) => {
+    self.isHeld = false
+    // One that takes it in this turn, and ends in this turn, comes here from within.
+    if (self.isPassedOn) return
+    self.isPassedOn = true
+    while (!self.isHeld) {
+      const next = self.line?.shift()
+      if (next === undefined) {
+        running.delete(key)
+        break
+      }
+      self.isHeld = true
+      next.hasTurn = true
+      Deferred.doneUnsafe(next.called, NO_ANSWER)
+    }
+    self.isPassedOn = false
+  }
 
   const end = (key: string, self: Running, answer: string | undefined) => {
+    giveBack(self.client)
+    if (answer === undefined) return passOn(key, self)
     running.delete(key)
-    if (self.ended !== undefined) Deferred.doneUnsafe(self.ended, Effect.succeed(answer))
+    const answered = Effect.succeed(answer)
+    for (let next = self.line?.shift(); next !== undefined; next = self.line?.shift()) {
+      Deferred.doneUnsafe(next.called, answered)
+    }
   }
 
   const complete = (
@@ -78,13 +119,23 @@ export const makeClaims = <E>(
   }
 
   /**
-   * Claims a message that nobody in this process handles. It is not interrupted but in the store's
-   * wait.
+   * Claims a message that nobody in this process handles, or whose turn it is. It is not
+   * interrupted but in the store's wait.
    */
-  const enter = (key: string, message: Message, scope: Scope.Scope): Effect.Effect<Claim<E>, E> => {
-    if (running.size >= maxRunning) return Effect.fail(full)
-    const self: Running = { ended: undefined }
-    running.set(key, self)
+  const enter = (key: string, message: Message, scope: Scope.Scope, turn?: Running): Effect.Effect<Claim<E>, E> => {
+    const { client } = message
+    const share = shares.get(client) ?? 0
+    // One whose turn it is has its place already.
+    const free = maxRunning - running.size + (turn === undefined ? 0 : 1)
+    // The fewer places are free, the fewer of them are for one client: others find some.
+    if (free === 0 || share >= 1 + (free * free) / maxRunning) {
+      if (turn !== undefined) passOn(key, turn)
+      return Effect.fail(full)
+    }
+    const self: Running = turn ?? { client, isHeld: true, isPassedOn: false, line: undefined }
+    self.client = client
+    shares.set(client, share + 1)
+    if (turn === undefined) running.set(key, self)
     let isOver = false
     const leave = Effect.sync(() => {
       if (!isOver) end(key, self, undefined)
@@ -115,6 +166,18 @@ export const makeClaims = <E>(
     )
   }
 
+  /** Waits for the answer of a message, or for the turn to handle it. */
+  const wait = (key: string, self: Running, restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>) => {
+    const waiter = new Waiter()
+    const line = (self.line ??= new WaitingLine())
+    line.add(waiter)
+    return Effect.onInterrupt(restore(Deferred.await(waiter.called)), () =>
+      Effect.sync(() => {
+        if (!line.remove(waiter) && waiter.hasTurn) passOn(key, self)
+      })
+    )
+  }
+
   return (message) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.scope, (scope) => {
@@ -122,10 +185,10 @@ export const makeClaims = <E>(
           Effect.suspend(() => {
             const other = running.get(key)
             if (other === undefined) return enter(key, message, scope)
-            const { ended } = other
-            const wait = Deferred.await(ended ?? (other.ended = Deferred.makeUnsafe<string | undefined>()))
-            return Effect.flatMap(restore(wait), (answer) =>
-              answer === undefined ? claim(key) : Effect.succeed<Claim<E>>({ _tag: "Answered", answer })
+            return Effect.flatMap(wait(key, other, restore), (answer) =>
+              answer === undefined
+                ? enter(key, message, scope, other)
+                : Effect.succeed<Claim<E>>({ _tag: "Answered", answer })
             )
           })
         return store === undefined ? claim(keyOf(message)) : Effect.flatMap(digest(keyOf(message)), claim)

@@ -3,8 +3,9 @@ import type { Duplex } from "node:stream"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 
 /**
- * Payloads of up to this many bytes are copied into one piece. Longer ones are written as they are,
- * after their header.
+ * Bytes of up to this length are copied into one piece with their neighbours. Longer ones are written
+ * as they are, after their header. Texts are always copied: a socket would keep them with up to two
+ * bytes for a character that it counts as one.
  */
 const COPIED = 512
 
@@ -64,34 +65,56 @@ export class FrameBatch {
 
   /** Writes everything, and calls back when the socket has taken the last byte. */
   writeTo(socket: Duplex, onWritten?: () => void): void {
+    this.write(socket, Buffer.allocUnsafe, undefined, onWritten)
+  }
+
+  /**
+   * The same for a peer that does not read: calls back for each write, and returns their number. What
+   * waits must not keep the memory that small buffers share.
+   */
+  writeWaiting(socket: Duplex, onWritten: () => void): number {
+    return this.write(socket, Buffer.allocUnsafeSlow, onWritten, onWritten)
+  }
+
+  private write(
+    socket: Duplex,
+    allocate: (size: number) => Buffer,
+    onEach: (() => void) | undefined,
+    onLast: (() => void) | undefined
+  ): number {
     const { items, kinds, sizes } = this
     const count = items.length
+    let writes = 0
     let corked = false
     for (let from = 0; from < count;) {
       let to = from
       let size = 0
-      for (; to < count && sizes[to]! <= COPIED; to++) size += frameSize(kinds[to]!, sizes[to]!)
+      for (; to < count && (kinds[to] === TEXT || sizes[to]! <= COPIED); to++) size += frameSize(kinds[to]!, sizes[to]!)
       if (!corked && to < count) {
         corked = true
         socket.cork()
       }
       if (to > from) {
-        const piece = Buffer.allocUnsafe(size)
+        const piece = allocate(size)
         let at = 0
         for (; from < to; from++) at = copy(piece, at, items[from]!, kinds[from]!, sizes[from]!)
-        socket.write(piece, from === count ? onWritten : undefined)
+        socket.write(piece, from === count ? onLast : onEach)
+        writes++
       }
       if (from < count) {
         const kind = kinds[from]!
         if (kind !== FRAMED) {
-          const header = Buffer.allocUnsafe(headerSize(sizes[from]!))
+          const header = allocate(headerSize(sizes[from]!))
           writeHeader(header, 0, kind, sizes[from]!)
-          socket.write(header)
+          socket.write(header, onEach)
+          writes++
         }
-        socket.write(items[from]!, ++from === count ? onWritten : undefined)
+        socket.write(items[from]!, ++from === count ? onLast : onEach)
+        writes++
       }
     }
     if (corked) socket.uncork()
+    return writes
   }
 
   clear(): void {
@@ -106,12 +129,12 @@ export class FrameBatch {
   }
 }
 
-/** Returns a message's frames in one piece. */
+/** Returns a message's frames in one piece, which a peer that does not read may keep. */
 export const framesOf = ({ attachments = [], text }: OutboundMessage): Buffer => {
   const textSize = text === undefined ? 0 : Buffer.byteLength(text)
   let size = text === undefined ? 0 : frameSize(TEXT, textSize)
   for (const { byteLength } of attachments) size += frameSize(BINARY, byteLength)
-  const frames = Buffer.allocUnsafe(size)
+  const frames = Buffer.allocUnsafeSlow(size)
   let at = text === undefined ? 0 : copy(frames, 0, text, TEXT, textSize)
   for (const attachment of attachments) at = copy(frames, at, attachment, BINARY, attachment.byteLength)
   return frames

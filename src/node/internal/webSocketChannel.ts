@@ -9,6 +9,8 @@ import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
 import * as Turn from "../../internal/turn.ts"
 
+type SendOptions = { readonly binary: boolean; readonly compress: boolean }
+
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
 const COMPRESSED_TEXT = { binary: false, compress: true }
@@ -28,8 +30,11 @@ const MAX_BATCHES = 1_024
  */
 const TURN_BYTES = 256 * 1024
 
-/** The size in bytes of the first portion of a large read. */
+/** The size in bytes of the first portion of a connection's large reads. */
 const PORTION = 2 * 1024
+
+/** A read of Node is no larger. */
+const MAX_PORTION = 64 * 1024
 
 /** If a portion holds fewer messages than this, the next one is twice as large. */
 const FEW_MESSAGES = 16
@@ -39,6 +44,15 @@ const LARGE_READ = 16 * 1024
 
 /** After this many bytes in one turn, they are written before its end. */
 const LARGE_WRITE = 256 * 1024
+
+/**
+ * The memory of a write that waits, beside its bytes: a buffer and its place in the socket. Measured
+ * with V8 on 64 bits.
+ */
+const WRITE = 320
+
+/** From this length on, `ws` gets the bytes of a text: it would count its characters. */
+const LONG_TEXT = 512
 
 /** The counters of a Node socket. */
 interface Counted {
@@ -134,8 +148,17 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   private readonly writtenBefore: number
   private isWaiting = false
   onWritten: (() => void) | undefined
+  /**
+   * The writes that the peer has not taken. What is written while nothing waits does not count: most
+   * of it leaves at once.
+   */
+  private unread = 0
+  /** Called when the peer has taken one of these writes. Made with the first one. */
+  private onUnreadTaken: (() => void) | undefined
   /** The bytes of large reads in this turn. */
   private bytes = 0
+  /** The size in bytes of the next portion of a large read. */
+  private portion = PORTION
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
     super()
@@ -180,8 +203,9 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   }
 
   /**
-   * Splits the reads of a connection that has sent more messages than one turn allows. When its
-   * turn is over, the stream keeps the rest. Portions grow while they hold few messages.
+   * Splits a large read. When the turn of the connection is over, the stream keeps the rest: its
+   * end, too. Portions grow while they hold few messages, and stay that large until the connection
+   * has sent more messages than one turn allows.
    *
    * @internal
    */
@@ -191,13 +215,15 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     let takesMore = true
-    let portion = this.isHasty ? PORTION : chunk.length
+    if (this.isHasty) this.portion = PORTION
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
-      const end = Math.min(at + portion, chunk.length)
+      const end = Math.min(at + this.portion, chunk.length)
       takesMore = Duplex.prototype.push.call(this.socket, chunk.subarray(at, end))
+      const isWhole = end - at === this.portion
       at = end
-      if (this.held === undefined && this.messages - before < FEW_MESSAGES) portion *= 2
+      if (this.portion < MAX_PORTION && isWhole && this.held === undefined && this.messages - before < FEW_MESSAGES)
+        this.portion *= 2
     }
     return takesMore
   }
@@ -227,8 +253,9 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   }
 
   get buffered(): number {
-    if (this.compresses) return this.ws.bufferedAmount
-    return this.socket.writableLength + (this.shared?.length ?? 0) + (this.batch?.bytes ?? 0)
+    const waiting = this.unread * WRITE
+    if (this.compresses) return waiting + this.ws.bufferedAmount
+    return waiting + this.socket.writableLength + (this.shared?.length ?? 0) + (this.batch?.bytes ?? 0)
   }
 
   sendText(text: string, compress?: boolean): void {
@@ -238,8 +265,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
       this.batched().text(text)
       return this.flushLarge()
     }
-    const options = compress !== false && isAtLeast(text, this.settings.threshold) ? COMPRESSED_TEXT : TEXT
-    this.ws.send(text, options, this.onWritten)
+    this.sendByWs(text.length < LONG_TEXT ? text : Buffer.from(text), this.textOptions(text, compress))
   }
 
   sendBinary(bytes: Uint8Array, compress?: boolean): void {
@@ -249,14 +275,17 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
       this.batched().binary(bytes)
       return this.flushLarge()
     }
-    const options = compress !== false && bytes.byteLength >= this.settings.threshold ? COMPRESSED_BINARY : BINARY
-    this.ws.send(bytes, options, this.onWritten)
+    const isCompressed = compress !== false && bytes.byteLength >= this.settings.threshold
+    this.sendByWs(bytes, isCompressed ? COMPRESSED_BINARY : BINARY)
   }
 
   sendShared(message: OutboundMessage): void {
     if (!this.isOpen) return
     if (this.compresses) {
-      if (message.text !== undefined) this.sendText(message.text, message.compress)
+      this.flushLater()
+      const { compress, text } = message
+      // All recipients hold the same text.
+      if (text !== undefined) this.sendByWs(text, this.textOptions(text, compress))
       for (const attachment of message.attachments ?? []) this.sendBinary(attachment, message.compress)
       return
     }
@@ -271,6 +300,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   }
 
   close(code?: number): void {
+    if (this.receiver.isClosed === true) this.letGo()
     // `ws` writes the close frame, which must follow everything that was sent.
     this.flush()
     this.ws.close(code)
@@ -283,6 +313,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     isOurs = true
     this.ws.terminate()
     isOurs = false
+    this.letGo()
   }
 
   onTurnEnd(): void {
@@ -297,13 +328,37 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     if (this.compresses) return socket.uncork()
     if (shared !== undefined) {
       this.shared = undefined
-      if (socket.writable) socket.write(shared, this.onWritten)
+      if (!socket.writable) return
+      if (socket.writableLength === 0) socket.write(shared, this.onWritten)
+      else socket.write(shared, this.countUnread(1))
     }
     if (batch === undefined) return
     this.batch = undefined
-    if (socket.writable) batch.writeTo(socket, this.onWritten)
+    if (socket.writable) {
+      if (socket.writableLength === 0) batch.writeTo(socket, this.onWritten)
+      else this.unread += batch.writeWaiting(socket, this.countUnread(0))
+    }
     batch.clear()
     if (batches.length < MAX_BATCHES) batches.push(batch)
+  }
+
+  private textOptions(text: string, compress: boolean | undefined): SendOptions {
+    return compress !== false && isAtLeast(text, this.settings.threshold) ? COMPRESSED_TEXT : TEXT
+  }
+
+  /** `ws` makes two writes of a message, for which it calls back once. */
+  private sendByWs(data: string | Uint8Array, options: SendOptions): void {
+    const waits = this.ws.bufferedAmount > 0
+    this.ws.send(data, options, waits ? this.countUnread(1) : this.onWritten)
+  }
+
+  /** So many writes wait for the peer. Returns the function to call for each that it has taken. */
+  private countUnread(writes: number): () => void {
+    this.unread += writes
+    return (this.onUnreadTaken ??= () => {
+      this.unread--
+      this.onWritten?.()
+    })
   }
 
   /** A large output gains nothing by waiting. */

@@ -63,11 +63,8 @@ export const makeBus = (
       others: (channel, isSharded) =>
         Effect.map(Away.make(redis, channel, isSharded), (awayFor) => {
           membership.track(channel, isSharded)
-          return {
-            servers: membership.counter(channel, isSharded),
-            lastServers: () => membership.last(channel),
-            awayFor
-          }
+          const { last, servers } = membership.counter(channel, isSharded)
+          return { servers, lastServers: last, awayFor }
         })
     }
   })

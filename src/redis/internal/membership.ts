@@ -11,6 +11,20 @@ import type { RedisClient } from "../RedisClient.ts"
 import * as Commands from "./commands.ts"
 import { routesOf } from "./routes.ts"
 
+/** Counts the servers of one channel. */
+export interface Counter {
+  /**
+   * The number of servers as {@link Membership.servers} gives it. It is known during an outage and
+   * after it, too, once as many are there as before: then nobody is still to come back.
+   */
+  readonly servers: Effect.Effect<number | undefined>
+  /**
+   * The number of servers at the last count that was believed; that of the tracked channel without
+   * one.
+   */
+  readonly last: () => number | undefined
+}
+
 export interface Membership {
   /**
    * The number of servers, this one included, after what was published before. `undefined` while it
@@ -18,16 +32,8 @@ export interface Membership {
    * moment ago, as those of the others may be, or when there is none at all.
    */
   readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
-  /**
-   * The same, and known during an outage and after it, too, once as many are there as before: then
-   * nobody is still to come back. Each call makes a memory of its own.
-   */
-  readonly counter: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
-  /**
-   * The number of servers at the last count that was believed; that of the tracked channel without
-   * one.
-   */
-  readonly last: (channel: string) => number | undefined
+  /** Counts the servers of a channel again and again. The memory of it is the counter's own. */
+  readonly counter: (channel: string, isSharded: boolean) => Counter
   /** Looks from time to time how many servers a channel has: the first one that is given. */
   readonly track: (channel: string, isSharded: boolean) => void
   /** Waits until the tracked channel has as many servers as at the last look. */
@@ -49,7 +55,6 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
     const requests = new Map<string, Deferred.Deferred<number | undefined>>()
     let tracked: { readonly channel: string; readonly isSharded: boolean } | undefined
     let last = 0
-    const counts = new Map<string, number>()
     let wasConnected = client.isConnected()
     let hasBeenConnected = wasConnected
     let backAt = -Infinity
@@ -73,7 +78,6 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
         Effect.map((count) => {
           if (count === 0 || isDisturbed()) return undefined
           if (tracked?.channel === channel) last = count
-          counts.set(channel, count)
           return count
         }),
         Effect.catchCause(() => Effect.succeed(undefined))
@@ -98,18 +102,25 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
     const routes = routesOf(client)
     const atLeast = (channel: string, isSharded: boolean) =>
       Effect.orElseSucceed(Commands.numSubAtLeast(routes, channel, isSharded), () => 0)
-    const counter = (channel: string, isSharded: boolean): Effect.Effect<number | undefined> => {
+    const counter = (channel: string, isSharded: boolean): Counter => {
       let before = 0
-      return Effect.flatMap(servers(channel, isSharded), (count) => {
-        if (count !== undefined) {
-          before = count
-          return Effect.succeed(count)
+      // Other namespaces have as many servers as the tracked one, or fewer.
+      const known = () => (before > 0 ? before : last)
+      return {
+        servers: Effect.flatMap(servers(channel, isSharded), (count) => {
+          if (count !== undefined) {
+            before = count
+            return Effect.succeed(count)
+          }
+          const expected = known()
+          if (expected === 0) return Effect.undefined
+          return Effect.map(atLeast(channel, isSharded), (count) => (count >= expected ? count : undefined))
+        }),
+        last: () => {
+          const count = tracked?.channel === channel ? last : known()
+          return count > 0 ? count : undefined
         }
-        // Other namespaces have as many servers as the tracked one, or fewer.
-        const known = before > 0 ? before : last
-        if (known === 0) return Effect.undefined
-        return Effect.map(atLeast(channel, isSharded), (count) => (count >= known ? count : undefined))
-      })
+      }
     }
 
     const look = Effect.suspend(() =>
@@ -128,7 +139,6 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
     return {
       servers,
       counter,
-      last: (channel) => counts.get(channel) ?? (last > 0 ? last : undefined),
       track: (channel, isSharded) => {
         tracked ??= { channel, isSharded }
       },

@@ -105,7 +105,11 @@ class Subscriber {
 
   private flush(onDone?: () => void): void {
     const connection = this.line?.connection
-    if (connection === undefined) return
+    if (connection === undefined) {
+      // The next connection asks for all that are wanted then. Clients may choose ever other names.
+      for (const kind of kinds) this.dirty[kind].clear()
+      return
+    }
     let pending = 1
     const finish = () => {
       if (--pending === 0) onDone?.()

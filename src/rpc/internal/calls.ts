@@ -172,7 +172,8 @@ export class Calls {
       case "Resumed":
         return this.onResumed(frame)
       case "Reset":
-        if (!this.isResuming || frame.question !== this.question) return
+        if (frame.question === undefined) this.lost = failure("the server has lost an answer", undefined)
+        else if (!this.isResuming || frame.question !== this.question) return
         this.failSent()
         return this.open()
     }

@@ -35,7 +35,8 @@ export interface Resumed {
  */
 export interface Reset {
   readonly _tag: "Reset"
-  readonly question: number
+  /** Without one nobody has asked: an answer may be lost on its way through a shared log. */
+  readonly question?: number
 }
 
 /** Acknowledges all chunks of a stream that the client has read so far, after an outage. */

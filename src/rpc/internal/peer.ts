@@ -3,17 +3,14 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type { FromClientEncoded, FromServerEncoded, RequestEncoded } from "effect/rpc/RpcMessage"
-import * as Scheduler from "effect/Scheduler"
-import * as Scope from "effect/Scope"
 
 import { costOf } from "../../internal/cost.ts"
 import { logText } from "../../internal/logText.ts"
-import type * as Namespace from "../../Namespace.ts"
+import { SESSION, type WithSession } from "../../internal/socketSession.ts"
 import type { ServerConnection } from "../../server/ServerConnection.ts"
-import type { ServerSocket } from "../../server/ServerSocket.ts"
-import { CurrentSocket } from "../SocketIoRpc.ts"
 import type { RequestId, Resumed, ServerFrame, TotalAck } from "./frames.ts"
 import { readFrame, type Refused } from "./reading.ts"
+import { CurrentSlot, Slot, type UntypedSocket } from "./slot.ts"
 
 /** Frames and requests of clients that were refused, by `reason`: `frame`, `in flight`. */
 export const refusals: Metric.Counter<number> = Metric.counter("socketio_rpc_refusals", {
@@ -46,60 +43,9 @@ export interface PeerHost {
   readonly loadOf: (connection: ServerConnection) => Load
   /** Gives a frame to the RPC server. */
   readonly write: (peer: number, frame: FromClientEncoded) => Effect.Effect<void>
-  /** Sends to a client that is away, and may come back. */
-  readonly sendAway: (peer: Peer, frame: ServerFrame) => Effect.Effect<void>
+  /** A frame may never reach its client. */
+  readonly onLost: (peer: Peer) => void
 }
-
-/** A socket, whatever its contract is. */
-export type UntypedSocket = ServerSocket<Namespace.Untyped>
-
-/**
- * A request of a peer. Its context is that of the handler. It is used again for later requests of
- * the same socket, as `RpcServer` prepares something for every context that it sees.
- */
-export class Slot {
-  readonly socket: UntypedSocket
-  /** The services of the builder that has attached the socket. */
-  readonly services: Context.Context<never>
-  readonly context: Context.Context<never>
-  peer: Peer | undefined
-  id: RequestId = ""
-  cost = 0
-  chunks = 0
-  acked = 0
-  /** The stream waits for the client's acknowledgement. */
-  isWaiting = false
-  /** The client gets nothing. */
-  isNotification = false
-  /** The client gets the news that the handler has started, and nothing after it. */
-  isDiscarded = false
-  /** The client has its answer, and the handler is still at work. */
-  isAnswered = false
-  isInterrupted = false
-
-  constructor(socket: UntypedSocket, services: Context.Context<never>) {
-    this.socket = socket
-    this.services = services
-    // No other service of the builder: they would take the place of those of the RPC's own layer.
-    this.context = Context.make(CurrentSlot, this as Slot).pipe(
-      Context.add(CurrentSocket, socket),
-      Context.add(Scheduler.Scheduler, Context.get(services, Scheduler.Scheduler))
-    )
-  }
-
-  take(peer: Peer, { discard, id, isNotification }: RequestEncoded, cost: number): void {
-    this.peer = peer
-    this.id = id
-    this.cost = cost
-    this.chunks = this.acked = 0
-    this.isWaiting = this.isAnswered = this.isInterrupted = false
-    this.isNotification = isNotification === true
-    this.isDiscarded = discard === true || this.isNotification
-  }
-}
-
-/** The request that a fiber handles. */
-export class CurrentSlot extends Context.Service<CurrentSlot, Slot>()("effect-socket.io/rpc/CurrentSlot") {}
 
 /**
  * The memory of a request beside its frame, as measured: the handler's fiber, its context, its
@@ -107,8 +53,23 @@ export class CurrentSlot extends Context.Service<CurrentSlot, Slot>()("effect-so
  */
 const REQUEST = 6_500
 
-/** The ids of notifications, which have none. They are longer than those of clients may be. */
+/** The slots of a peer that wait for requests: each keeps a context for every RPC it has had. */
+const MAX_FREE = 16
+
+// Ids that clients cannot choose: theirs are shorter.
+
+/** The ids of notifications, which have none. */
 const NOTIFICATION = `notification ${"-".repeat(64)} `
+
+/** The ids of requests that the RPC server knows by another id. */
+const AGAIN = `again ${"-".repeat(64)} `
+
+/** The end of a request that was interrupted before its handler has started. */
+const interrupted = (requestId: RequestId): FromServerEncoded => ({
+  _tag: "Exit",
+  requestId,
+  exit: { _tag: "Failure", cause: [{ _tag: "Interrupt", fiberId: undefined }] }
+})
 
 const die = (requestId: RequestId, defect: string): FromServerEncoded => ({
   _tag: "Exit",
@@ -131,11 +92,16 @@ export class Peer {
   private readonly host: PeerHost
   socket: UntypedSocket
   private services: Context.Context<never>
+  /** By the ids that the client knows; also those that are answered and not at their end yet. */
   private readonly requests = new Map<RequestId, Slot>()
+  /** Those at their end whose ids have had later requests, by their ids for the RPC server. */
+  private readonly closing = new Map<RequestId, Slot>()
+  /** Those that the RPC server knows by another id, by that. */
+  private readonly renamed = new Map<RequestId, Slot>()
   private free: Array<Slot> = []
   private cost = 0
   private load: Load
-  private notifications = 0
+  private lastNumber = 0
   /** Frames that the RPC server has not taken yet. */
   private readonly taking = new Set<Fiber.Fiber<void>>()
   /** The client sends nothing any more. */
@@ -145,6 +111,9 @@ export class Peer {
   /** The client has come back to its requests. */
   private isBack = false
   isEnded = false
+  /** Its session has ended, or is at another server: nobody comes back to it. */
+  isForgotten = false
+  private readonly onLost = () => this.host.onLost(this)
 
   constructor(host: PeerHost, id: number, socket: UntypedSocket, services: Context.Context<never>) {
     this.host = host
@@ -169,9 +138,18 @@ export class Peer {
     this.services = services
     this.free = []
     this.isBack = this.mayAsk = true
-    this.addLoad(-this.requests.size, -this.cost)
+    this.addLoad(-this.inFlight, -this.cost)
     this.load = this.host.loadOf(socket.connection)
-    this.addLoad(this.requests.size, this.cost)
+    this.addLoad(this.inFlight, this.cost)
+  }
+
+  /** The client has left, and may come back: it has another context then. */
+  onAway(): void {
+    this.free = []
+  }
+
+  private get inFlight(): number {
+    return this.requests.size + this.closing.size
   }
 
   private addLoad(requests: number, cost: number): void {
@@ -191,8 +169,10 @@ export class Peer {
   end(): void {
     this.isEnded = true
     for (const fiber of this.taking) fiber.interruptUnsafe()
-    this.addLoad(-this.requests.size, -this.cost)
+    this.addLoad(-this.inFlight, -this.cost)
     this.requests.clear()
+    this.closing.clear()
+    this.renamed.clear()
     this.free = []
   }
 
@@ -211,7 +191,7 @@ export class Peer {
       case "Ack":
         return this.onAck(frame.requestId, "total" in frame ? frame : undefined)
       case "Interrupt":
-        return this.onInterrupt(frame)
+        return this.onInterrupt(frame.requestId)
       case "Ping":
         return this.emit({ _tag: "Pong" })
       case "Resume":
@@ -227,24 +207,36 @@ export class Peer {
   private onRequest(frame: RequestEncoded, value: unknown): Effect.Effect<void> {
     const { options } = this.host
     const { isNotification } = frame
+    const former = isNotification ? undefined : this.requests.get(frame.id)
     // The RPC server would interrupt its caller.
-    if (!isNotification && this.requests.has(frame.id)) return this.refuse(refusedRequest("an id is used twice"))
+    if (former?.isAnswered === false) return this.refuse(refusedRequest("an id is used twice"))
     const cost = REQUEST + costOf(value)
     const { load } = this
     if (load.requests >= options.maxInFlight || load.cost + cost > options.maxInFlightBytes) {
       const message = `too many requests in flight: ${load.requests}`
       return this.refuse(refusedRequest(message, isNotification ? undefined : frame.id), "in flight")
     }
-    const id = isNotification ? NOTIFICATION + this.notifications++ : frame.id
+    const id = isNotification ? NOTIFICATION + this.lastNumber++ : frame.id
+    const isAgain = former !== undefined || this.closing.has(id)
+    const serverId = isAgain ? AGAIN + this.lastNumber++ : id
     const slot = this.free.pop() ?? new Slot(this.socket, this.services)
-    slot.take(this, { ...frame, id }, cost)
+    slot.take(this, frame, id, serverId, cost)
+    if (former !== undefined) this.closing.set(former.serverId, former)
+    if (isAgain) this.renamed.set(serverId, slot)
     this.requests.set(id, slot)
     this.cost += cost
     this.addLoad(1, cost)
     // A discarded request is answered when its handler starts: that is the moment from which on the
     // end of a handler without an answer can be seen.
     const { isNotification: _, ...request } = frame
-    return this.forward(isNotification ? { ...request, id, discard: true } : frame, slot.context)
+    if (isNotification) return this.forward({ ...request, id, discard: true }, slot)
+    return this.forward(isAgain ? { ...frame, id: serverId } : frame, slot)
+  }
+
+  /** The request that the RPC server means. */
+  private slotOf(serverId: RequestId): Slot | undefined {
+    const slot = this.requests.get(serverId)
+    return slot?.serverId === serverId ? slot : this.renamed.get(serverId)
   }
 
   private onAck(id: RequestId, total: TotalAck | undefined): Effect.Effect<void> {
@@ -256,14 +248,19 @@ export class Peer {
     slot.acked = acked
     if (!slot.isWaiting || slot.chunks - acked >= this.host.options.window) return Effect.void
     slot.isWaiting = false
-    return this.forward({ _tag: "Ack", requestId: id })
+    return this.forward({ _tag: "Ack", requestId: slot.serverId })
   }
 
-  private onInterrupt(frame: FromClientEncoded & { readonly requestId: RequestId }): Effect.Effect<void> {
-    const slot = this.requests.get(frame.requestId)
+  private onInterrupt(id: RequestId): Effect.Effect<void> {
+    const slot = this.requests.get(id)
     if (slot === undefined || slot.isInterrupted || slot.isNotification) return Effect.void
     slot.isInterrupted = true
-    return this.forward(frame)
+    const { serverId, taking } = slot
+    if (taking === undefined) return this.forward({ _tag: "Interrupt", requestId: serverId })
+    // The RPC server does not know it yet.
+    taking.interruptUnsafe()
+    this.release(slot)
+    return this.emit(interrupted(id))
   }
 
   private onResume(question: number): Effect.Effect<void> {
@@ -281,18 +278,23 @@ export class Peer {
         namespace: logText(this.namespace)
       })
     )
-    return id === undefined || this.requests.has(id) ? told : Effect.andThen(told, this.emit(die(id, message)))
+    const isOpen = id !== undefined && this.requests.get(id)?.isAnswered === false
+    return id === undefined || isOpen ? told : Effect.andThen(told, this.emit(die(id, message)))
   }
 
   /**
    * Gives a frame to the RPC server, which mostly takes it at once. Otherwise, as while a payload
    * is decoded, this is no part of the event: with recovery it may outlive the socket.
    */
-  private forward(frame: FromClientEncoded, context: Context.Context<never> = this.services): Effect.Effect<void> {
-    const fiber = Effect.runForkWith(context)(this.host.write(this.id, frame))
+  private forward(frame: FromClientEncoded, slot?: Slot): Effect.Effect<void> {
+    const fiber = Effect.runForkWith(slot?.context ?? this.services)(this.host.write(this.id, frame))
     if (fiber.pollUnsafe() !== undefined) return Effect.void
     this.taking.add(fiber)
-    fiber.addObserver(() => this.taking.delete(fiber))
+    if (slot !== undefined) slot.taking = fiber
+    fiber.addObserver(() => {
+      this.taking.delete(fiber)
+      if (slot?.taking === fiber) slot.taking = undefined
+    })
     return Effect.void
   }
 
@@ -316,9 +318,10 @@ export class Peer {
   }
 
   private sendChunk(chunk: Extract<FromServerEncoded, { _tag: "Chunk" }>): Effect.Effect<void> {
-    const slot = this.requests.get(chunk.requestId)
+    const slot = this.slotOf(chunk.requestId)
     if (slot === undefined) return Effect.void
-    const sent = this.emit(chunk)
+    const { id } = slot
+    const sent = this.emit(id === chunk.requestId ? chunk : { ...chunk, requestId: id })
     if (++slot.chunks - slot.acked >= this.host.options.window) {
       slot.isWaiting = true
       return sent
@@ -327,25 +330,23 @@ export class Peer {
   }
 
   private sendExit(exit: Extract<FromServerEncoded, { _tag: "Exit" }>): Effect.Effect<void> {
-    const slot = this.requests.get(exit.requestId)
+    const slot = this.slotOf(exit.requestId)
     if (slot === undefined) return this.emit(exit)
-    const sent = slot.isNotification ? Effect.void : this.emit(exit)
-    // The handler of a discarded request has started. Its scope closes with it.
-    if (slot.isDiscarded && exit.exit._tag === "Success") {
-      return Effect.andThen(sent, this.releaseWithScope(slot))
-    }
-    return Effect.andThen(
-      sent,
-      Effect.sync(() => this.release(slot))
-    )
+    const { id, isNotification } = slot
+    if (isNotification) return this.releaseAtEnd(slot)
+    const sent = this.emit(id === exit.requestId ? exit : { ...exit, requestId: id })
+    return Effect.andThen(sent, this.releaseAtEnd(slot))
   }
 
-  private releaseWithScope(slot: Slot): Effect.Effect<void> {
-    return Effect.contextWith((context: Context.Context<never>) => {
+  /**
+   * The client has its answer. The fiber that has given it is at work until the handler's scope has
+   * closed; that of a discarded request, until its handler has ended.
+   */
+  private releaseAtEnd(slot: Slot): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => {
       slot.isAnswered = true
-      const scope = Context.getOption(context, Scope.Scope)
-      const release = Effect.sync(() => this.release(slot))
-      return scope._tag === "None" ? release : Scope.addFinalizer(scope.value, release)
+      fiber.addObserver(() => this.release(slot))
+      return Effect.void
     })
   }
 
@@ -355,26 +356,30 @@ export class Peer {
    */
   private readonly releaseCurrent = Effect.contextWith((context: Context.Context<never>) => {
     const slot = Context.getOption(context, CurrentSlot)
-    if (slot._tag === "Some") this.release(slot.value)
-    return Effect.void
+    return slot._tag === "Some" ? this.releaseAtEnd(slot.value) : Effect.void
   })
 
   private release(slot: Slot): void {
-    if (slot.peer !== this || this.requests.get(slot.id) !== slot) return
-    this.requests.delete(slot.id)
+    if (slot.owner !== this) return
+    if (this.requests.get(slot.id) === slot) this.requests.delete(slot.id)
+    else if (!this.closing.delete(slot.serverId)) return
+    if (slot.serverId !== slot.id) this.renamed.delete(slot.serverId)
     this.cost -= slot.cost
     this.addLoad(-1, -slot.cost)
-    slot.peer = undefined
+    slot.owner = undefined
     // Those of an earlier socket are not used again.
-    if (slot.socket === this.socket) this.free.push(slot)
+    const { free, socket } = this
+    if (slot.socket === socket && socket.connected && free.length < MAX_FREE) free.push(slot)
   }
 
   /** Sends a frame. Once the connection is lost, a client that may come back gets it then. */
   emit(frame: ServerFrame): Effect.Effect<void> {
     return Effect.suspend(() => {
+      const { isRecoverable, socket } = this
       if (this.isEnded) return Effect.void
-      if (this.socket.connected) return this.socket.emit(this.host.options.event, frame)
-      return this.isRecoverable ? this.host.sendAway(this, frame) : Effect.void
+      const { event } = this.host.options
+      if (!isRecoverable) return socket.connected ? socket.emit(event, frame) : Effect.void
+      return (socket as unknown as WithSession)[SESSION].emit(event, frame, this.onLost)
     })
   }
 }

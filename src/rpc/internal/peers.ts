@@ -10,20 +10,28 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-import type * as Namespace from "../../Namespace.ts"
-import type { NamespaceHandle } from "../../server/NamespaceHandle.ts"
+import { SESSION, type WithSession, type WithSessions } from "../../internal/socketSession.ts"
 import type { ServerConnection } from "../../server/ServerConnection.ts"
 import type { ServerSocket } from "../../server/ServerSocket.ts"
 import { SocketIoServer, type SocketIoServerShape } from "../../server/SocketIoServer.ts"
-import type { ServerFrame } from "./frames.ts"
-import { type Load, Peer, type PeerHost, type PeerOptions, type UntypedSocket } from "./peer.ts"
+import type { Reset } from "./frames.ts"
+import { type Load, Peer, type PeerHost, type PeerOptions } from "./peer.ts"
+import type { UntypedSocket } from "./slot.ts"
 
 /** A namespace whose clients may come back, and their peers by the ids of their sockets. */
 interface Place {
-  readonly handle: NamespaceHandle<Namespace.Untyped>
   readonly peers: Map<string, Peer>
   readonly watching: Fiber.Fiber<void>
 }
+
+/** A socket that may call. Its peer is another one after a frame was lost. */
+interface Attached {
+  readonly services: Context.Context<never>
+  peer: Peer
+}
+
+/** A frame that nobody has asked for: the client's requests are lost. */
+const RESET: Reset = { _tag: "Reset" }
 
 /** The peers of one RPC server. */
 class Peers implements PeerHost {
@@ -34,7 +42,7 @@ class Peers implements PeerHost {
   private readonly runFork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   private readonly all = new Map<number, Peer>()
   private readonly places = new Map<string, Place>()
-  private readonly attached = new WeakSet<UntypedSocket>()
+  private readonly attached = new WeakMap<UntypedSocket, Attached>()
   private readonly loads = new WeakMap<ServerConnection, Load>()
   /**
    * The peers whose clients are away, with the memory of their requests when they left: the longest
@@ -77,25 +85,38 @@ class Peers implements PeerHost {
     return Effect.contextWith((services: Context.Context<Scope.Scope>) =>
       Effect.suspend(() => {
         if (this.attached.has(socket)) throw new Error("a socket is attached twice to one endpoint")
-        this.attached.add(socket)
-        const known = socket.recovered ? this.places.get(socket.namespace)?.peers.get(socket.id) : undefined
-        const peer = known ?? this.add(socket, services)
-        if (known !== undefined) {
-          this.notAway(known)
-          known.bind(socket, services)
-        }
+        const attached = { services, peer: this.peerOf(socket, services) }
+        this.attached.set(socket, attached)
         return Effect.andThen(
-          socket.on(this.options.event, (frame) => peer.receive(frame)),
-          Effect.addFinalizer(() => Effect.sync(() => this.onLeft(peer, socket)))
+          socket.on(this.options.event, (frame) => attached.peer.receive(frame)),
+          Effect.addFinalizer(() => Effect.sync(() => this.onLeft(attached.peer, socket)))
         )
       })
     )
   }
 
-  /** Sends to a client that is away: it gets that with its session. */
-  sendAway({ namespace, sid }: Peer, frame: ServerFrame): Effect.Effect<void> {
-    const place = this.places.get(namespace)
-    return place === undefined ? Effect.void : place.handle.to(sid).local.emit(this.options.event, frame)
+  /** The peer of a socket: that of its session, if its client has been nowhere else. */
+  private peerOf(socket: UntypedSocket, services: Context.Context<never>): Peer {
+    const former = socket.recovered ? this.places.get(socket.namespace)?.peers.get(socket.id) : undefined
+    if (former === undefined) return this.add(socket, services)
+    if (former.isForgotten || !(socket as unknown as WithSession)[SESSION].isUnbroken) {
+      this.end(former)
+      return this.add(socket, services)
+    }
+    this.notAway(former)
+    former.bind(socket, services)
+    return former
+  }
+
+  /** The client waits for an answer that may not come: it begins anew. */
+  onLost(peer: Peer): void {
+    if (peer.isEnded) return
+    const { socket } = peer
+    this.end(peer)
+    const attached = this.attached.get(socket)
+    if (attached === undefined || !socket.connected) return
+    attached.peer = this.add(socket, attached.services)
+    this.runFork((socket as unknown as WithSession)[SESSION].emitAtOnce(this.options.event, RESET))
   }
 
   private add(socket: UntypedSocket, services: Context.Context<never>): Peer {
@@ -110,6 +131,7 @@ class Peers implements PeerHost {
     this.attached.delete(socket)
     if (peer.socket !== socket || peer.isEnded) return
     if (!peer.isRecoverable || socket.connected) return this.end(peer)
+    peer.onAway()
     this.away.set(peer, peer.memory)
     this.awayBytes += peer.memory
     for (const longest of this.away.keys()) {
@@ -142,16 +164,17 @@ class Peers implements PeerHost {
     if (known !== undefined) return known
     const peers = new Map<string, Peer>()
     const handle = Effect.runSync(this.server.namespace(namespace))
+    const forget = (sid: string) => {
+      const peer = peers.get(sid)
+      if (peer !== undefined) peer.isForgotten = true
+      return peer
+    }
     const watching = this.runFork(
-      // As many as there are sessions may end at once, and each end counts.
-      Stream.runForEach(handle.sessionEnds({ capacity: Infinity }), ({ sid }) =>
-        Effect.sync(() => {
-          const peer = peers.get(sid)
-          if (peer !== undefined) this.end(peer)
-        })
-      ).pipe(Effect.ignore)
+      Stream.runForEach((handle as unknown as WithSessions)[SESSION](forget), (peer) =>
+        Effect.sync(() => this.end(peer))
+      )
     )
-    const place = { handle, peers, watching }
+    const place = { peers, watching }
     this.places.set(namespace, place)
     return place
   }

@@ -30,8 +30,8 @@ export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED
  * the bound.
  *
  * Each `enter` needs its `leave`, each `hold` its `release`, and each `enterFull` its `leaveFull`:
- * a missed one pauses the connection forever. Only four owners call them: {@link Inbox}, `Gate`,
- * `Supervisor.start` and the readers of events.
+ * a missed one pauses the connection forever. Only five owners call them: {@link Inbox}, `Gate`,
+ * `Supervisor.start`, `AttachmentWatch` and the readers of events.
  */
 export class Backlog implements WheelEntry {
   bucket: number = IDLE
@@ -41,6 +41,8 @@ export class Backlog implements WheelEntry {
   private events = 0
   /** Their cost, and that of the payloads that wait in streams. */
   private bytes = 0
+  /** The part of it that waits for attachments: a client that is not read could not send them. */
+  private incomplete = 0
   /** Readers of its events that are full at the moment. */
   private full = 0
   private isPaused = false
@@ -48,6 +50,8 @@ export class Backlog implements WheelEntry {
   private isFutile = false
   /** Whether any handler has ended since the last check. */
   private hasProgress = false
+  /** Is called when no event is left, after the connection has ended. */
+  private onEmpty: (() => void) | undefined
   private readonly options: ResolvedServerOptions
   private readonly wheel: TimerWheel
   private readonly client: { readonly session: EngineSession; readonly awaitsAck: boolean }
@@ -99,6 +103,7 @@ export class Backlog implements WheelEntry {
   leave(cost: number): void {
     this.events--
     this.release(cost)
+    if (this.events === 0 && this.onEmpty !== undefined) this.onEnd()
   }
 
   /** A payload waits in a stream. */
@@ -117,6 +122,18 @@ export class Backlog implements WheelEntry {
   release(cost: number): void {
     this.bytes -= cost
     this.onProgress()
+  }
+
+  /** The data of a packet waits for attachments. */
+  holdIncomplete(cost: number): void {
+    this.incomplete = cost
+    this.hold(cost)
+  }
+
+  /** The attachments are there. */
+  releaseIncomplete(cost: number): void {
+    this.incomplete = 0
+    this.release(cost)
   }
 
   /** Whether a payload may wait for a reader that must not make the client wait. */
@@ -158,12 +175,16 @@ export class Backlog implements WheelEntry {
    */
   private get isHigh(): boolean {
     const { maxPendingBytes, pauseReadingAt } = this.options
-    return this.full > 0 || this.events >= pauseReadingAt || this.bytes * 2 >= maxPendingBytes
+    return this.full > 0 || this.events >= pauseReadingAt || this.completeBytes * 2 >= maxPendingBytes
   }
 
   private get isLow(): boolean {
     if (this.full > 0) return false
-    return this.events <= this.options.resumeReadingAt && this.bytes * 4 <= this.options.maxPendingBytes
+    return this.events <= this.options.resumeReadingAt && this.completeBytes * 4 <= this.options.maxPendingBytes
+  }
+
+  private get completeBytes(): number {
+    return this.bytes - this.incomplete
   }
 
   /** An acknowledgement of the client is awaited. */
@@ -187,6 +208,20 @@ export class Backlog implements WheelEntry {
     this.wheel.cancel(this)
   }
 
+  /**
+   * The connection has ended, and its handlers were interrupted. While some of them do not end, it
+   * keeps its place: what they hold would count for nobody.
+   */
+  keepPlace(): void {
+    if (this.events > 0) this.onEmpty = this.client.session.keepPlace()
+  }
+
+  private onEnd(): void {
+    const { onEmpty } = this
+    this.onEmpty = undefined
+    onEmpty?.()
+  }
+
   private resume(): void {
     if (!this.isPaused) return
     this.isPaused = false
@@ -195,9 +230,14 @@ export class Backlog implements WheelEntry {
   }
 }
 
+/**
+ * An event that waits. Its namespace would keep the whole message in memory, or the request that
+ * brought it.
+ */
+type Event = Pick<SocketPacket, "data" | "id">
+
 /** An event that waits for the handlers to be built, and its cost meanwhile. */
-interface Waiting {
-  readonly packet: SocketPacket
+interface Waiting extends Event {
   readonly cost: number
 }
 
@@ -212,19 +252,19 @@ export class Inbox {
     this.backlog = backlog
   }
 
-  add(packet: SocketPacket): void {
-    const cost = costOfEvent(packet.data as ReadonlyArray<unknown>)
-    this.waiting.push({ packet, cost })
+  add({ data, id }: Event): void {
+    const cost = costOfEvent(data as ReadonlyArray<unknown>)
+    this.waiting.push({ data, id, cost })
     this.backlog.enterUnready(cost)
   }
 
   /** Takes everything out. Each event has left the backlog by the time of its callback. */
-  empty(take: (packet: SocketPacket) => void): void {
+  empty(take: (event: Event) => void): void {
     const { waiting } = this
     this.waiting = []
-    for (const { cost, packet } of waiting) {
-      this.backlog.leaveUnready(cost)
-      take(packet)
+    for (const event of waiting) {
+      this.backlog.leaveUnready(event.cost)
+      take(event)
     }
   }
 }

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 
 import type { ClosingTime } from "../../engine/ClosingTime.ts"
+import type { EngineSession } from "../../engine/EngineSession.ts"
 import type { Culprit } from "../../internal/lineLimits.ts"
 import type { Observer } from "./observer.ts"
 
@@ -43,6 +44,18 @@ export interface ShutdownClock {
     close: Effect.Effect<void>
   ) => Effect.Effect<void>
   readonly forgetShutdown: () => void
+  /** A layer of namespaces has closed: new clients go to other servers if it was the last one. */
+  readonly onNamespacesEnded: () => void
+  /** Closes sessions as a shutdown does: many at once, and within its time. */
+  readonly closeSessions: (sessions: ReadonlyArray<EngineSession>) => Effect.Effect<void>
+}
+
+/** The end of a layer's service of namespaces. */
+export interface Ending {
+  /** The connections that close with it. */
+  readonly sessions: ReadonlyArray<EngineSession>
+  /** To be called when they have closed. */
+  readonly onLeft?: () => void
 }
 
 /** The scopes that are closing: a finalizer may outlive its connection, but not the server. */
@@ -100,18 +113,24 @@ export class Closing {
   }
 
   /**
-   * Ends the service of namespaces, and waits for the finalizers of their sockets, as long as a
-   * shutdown may take.
+   * Ends the service of namespaces, closes the connections of their clients, and waits for the
+   * finalizers of their sockets, as long as a shutdown may take.
    */
-  closeNamespaces(end: () => void, concerns: (namespace: string) => boolean): Effect.Effect<void> {
+  closeNamespaces(end: () => Ending, concerns: (namespace: string) => boolean): Effect.Effect<void> {
     const close = Effect.suspend(() => {
-      const { closing, sessionCount } = this.engine
+      const { engine } = this
+      const { closing } = engine
       closing.begin()
-      end()
-      // Connections that are still open close after this, and their last messages take time, too.
-      const kept = sessionCount > 0 ? closing.total * FLUSHING : 0
+      const { onLeft, sessions } = end()
+      engine.onNamespacesEnded()
+      const finalizers = Effect.suspend(() => {
+        onLeft?.()
+        // Connections that are still open close after this, and their last messages take time, too.
+        const kept = engine.sessionCount > 0 ? closing.total * FLUSHING : 0
+        return this.awaitFinalizers(Math.max(0, closing.left - kept), concerns)
+      })
       return Effect.ensuring(
-        this.awaitFinalizers(Math.max(0, closing.left - kept), concerns),
+        Effect.andThen(engine.closeSessions(sessions), finalizers),
         Effect.sync(() => closing.finish())
       )
     })

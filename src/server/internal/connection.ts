@@ -111,7 +111,9 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
   onBinary(bytes: Uint8Array): void {
     const size = bytes.byteLength
     const unread = size < LARGE ? undefined : this.unread(bytes, 0, size)
-    this.onDecoded(unread ?? this.decoder.binary(bytes), size)
+    const packet = unread ?? this.decoder.binary(bytes)
+    if (packet !== undefined) this.attachments?.onComplete()
+    this.onDecoded(packet, size)
   }
 
   onPing(): void {
@@ -140,6 +142,7 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
     // The connection counts as one of its sockets, so that it is not released between two of them.
     this.leaving++
     this.endAll(close.reason)
+    this.lazyBacklog?.keepPlace()
     this.onReleased()
   }
 
@@ -273,7 +276,7 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
 
   /** A message was decoded. Its size is that of the packet, unless it was the last of several. */
   private onDecoded(packet: SocketPacket | ProtocolError | undefined, size: number): void {
-    if (packet === undefined) return (this.attachments ??= new AttachmentWatch(this, this.decoder)).onProgress()
+    if (packet === undefined) return (this.attachments ??= new AttachmentWatch(this, this.decoder)).onProgress(size)
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
     if (this.departure?.onPacket(packet)) return
     if (packet.type === PacketType.CONNECT) return onConnect(this, packet, size)

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
+import type { Ending } from "./closing.ts"
 import type { Connection } from "./connection.ts"
 import type { DynamicNamespaces, Lifecycle } from "./dynamic.ts"
 import type { Environment } from "./environment.ts"
@@ -164,10 +165,10 @@ export class Directory implements Entrances<Connection>, NamespaceOwner {
     }
   }
 
-  removeDynamic(group: DynamicNamespaces): void {
+  removeDynamic(group: DynamicNamespaces): Ending {
     this.dynamic.delete(group)
     this.retired.set(group.label, group)
-    group.close()
+    return group.close()
   }
 
   /** The dynamic namespaces of a contract, if a layer serves them. */

@@ -114,7 +114,7 @@ export class Dispatch {
     if (limits !== undefined) this.limiter = new EventLimiter(limits)
     const { inbox } = this
     this.inbox = undefined
-    inbox?.empty((packet) => this.receive(packet))
+    inbox?.empty((event) => this.receive(event))
   }
 
   /** Events that still wait for the handlers are dropped. */
@@ -149,7 +149,7 @@ export class Dispatch {
     ;(this.inbox ??= new Inbox(backlog)).add(packet)
   }
 
-  private receive({ data, id }: SocketPacket): void {
+  private receive({ data, id }: Pick<SocketPacket, "data" | "id">): void {
     const { socket } = this
     if (!socket.isConnected) return
     if (socket.connection.isFull) return this.overflow("too many events whose handlers are not done")

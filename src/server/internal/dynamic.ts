@@ -11,6 +11,7 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import { ANYONE } from "../../internal/lineLimits.ts"
 import { isMatchable } from "../../internal/namespacePattern.ts"
 import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
+import type { Ending } from "./closing.ts"
 import type { Environment } from "./environment.ts"
 import type { Hub } from "./hub.ts"
 import type { NamespaceGroup } from "./layerState.ts"
@@ -191,12 +192,14 @@ export class DynamicNamespaces implements NamespaceGroup<NamespaceRuntime> {
   }
 
   /** The layer has closed: so do they. */
-  close(): void {
+  close(): Ending {
     const namespaces = Array.from(this.served)
     this.served.clear()
-    for (const namespace of namespaces) {
-      namespace.unregister()
-      this.instances.get(namespace)?.close()
+    return {
+      sessions: namespaces.flatMap((namespace) => namespace.unregister()),
+      onLeft: () => {
+        for (const namespace of namespaces) this.instances.get(namespace)?.close()
+      }
     }
   }
 }

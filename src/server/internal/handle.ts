@@ -8,14 +8,16 @@ import * as Stream from "effect/Stream"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
+import { SESSION, type WithSessions } from "../../internal/socketSession.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
-import type { NamespaceHandle, NewsOverflow } from "../NamespaceHandle.ts"
+import type { NamespaceHandle, NewsOverflow, SessionEnd } from "../NamespaceHandle.ts"
 import type { ServerConnection } from "../ServerConnection.ts"
 import type { Directory } from "./directory.ts"
 import type { Emission } from "./emissions.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
 import { eventsOf } from "./namespaceEvents.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
+import type { SessionNews } from "./namespaceHubs.ts"
 import { all, noFlags } from "./operator.ts"
 import type { Reference, RunFork, Target } from "./ports.ts"
 import { DynamicReference, StaticReference } from "./reference.ts"
@@ -34,6 +36,8 @@ const inspected = (name: string): Inspectable.Inspectable => {
   const toJSON = () => ({ _id: "NamespaceHandle", name })
   return { toJSON, toString: () => Formatter.format(toJSON()), [Inspectable.NodeInspectSymbol]: toJSON }
 }
+
+const ended = (news: SessionNews): SessionEnd | undefined => (news.reason === "lost" ? undefined : news)
 
 /** A namespace in the form that the application uses; contracts only narrow its type. */
 const makeHandle = (
@@ -54,8 +58,16 @@ const makeHandle = (
     const content = isUntyped ? { args: received.payload } : received
     return { event: data[0], ...content, rooms: selection.rooms, except: selection.except }
   }
+  const sessions: WithSessions = {
+    // As many as there are may end at once, and each counts.
+    [SESSION]: (pick) =>
+      news(({ hubs }) => hubs.sessionEnds.stream("sessions", { capacity: Infinity }, ({ sid }) => pick(sid))).pipe(
+        Stream.orDie
+      )
+  }
   return {
     ...inspected(name),
+    ...sessions,
     name,
     sockets: Effect.sync(() =>
       Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isUntyped))
@@ -83,7 +95,7 @@ const makeHandle = (
     connections: (options) =>
       news(({ hubs }) => hubs.connections.stream("connections", options, (socket) => viewOf(socket, isUntyped))),
     disconnections: (options) => news(({ hubs }) => hubs.disconnections.stream("disconnections", options, identity)),
-    sessionEnds: (options) => news(({ hubs }) => hubs.sessionEnds.stream("sessionEnds", options, identity)),
+    sessionEnds: (options) => news(({ hubs }) => hubs.sessionEnds.stream("sessionEnds", options, ended)),
     roomChanges: (options) => news(({ hubs }) => hubs.rooms.stream("roomChanges", options, identity)),
     broadcasts: (options) => news(({ hubs }) => hubs.broadcasts.stream("broadcasts", options, broadcast)),
     events: (options) => news((namespace) => eventsOf(namespace, isUntyped, options)),

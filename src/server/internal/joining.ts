@@ -1,6 +1,7 @@
 import type { EngineSession } from "../../engine/EngineSession.ts"
 import { queryOf } from "../../engine/RequestDetails.ts"
 import { costOf } from "../../internal/cost.ts"
+import { ownCopy } from "../../internal/namespacePattern.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { Rate } from "../../RateLimit.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
@@ -21,9 +22,10 @@ const MAX_LEAVING = 1_000
 
 /**
  * The time in which a client may join a namespace once more, after it has left some or was refused,
- * in milliseconds, and how often it may do so at once. To join costs the server ten times as much
- * as an event, and what an application does for each, such as a query, costs more. No client that
- * works comes near it. The options for namespaces may ask for more.
+ * or while it waits for the answer, in milliseconds, and how often it may do so at once. To join
+ * costs the server ten times as much as an event, and what an application does for each, such as a
+ * query, costs more. No client that works comes near it. The options for namespaces may ask for
+ * more.
  */
 const JOIN_TIME = 10
 const JOINS = 2_000
@@ -94,8 +96,16 @@ export const onConnect = <C extends Joining>(connection: C, { data, namespace }:
   if (name === "/" && connection.members.get(name) !== undefined) return
   if (at < 0) return connectTo(connection, name, noAuth)
   const isBounded = namespace.length - at <= connection.environment.options.maxAuthBytes
-  connectTo(connection, name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
+  connectTo(connection, name, isBounded ? authOf(namespace.slice(at)) : undefined)
 }
+
+/** The parameters of a query, as an auth payload that does not keep the query. */
+const authOf = (query: string): Auth =>
+  Object.fromEntries(Array.from(queryOf(query), ([name, value]) => [name, ownCopy(value)]))
+
+/** A client joins a namespace once more. Returns the milliseconds until it may, or 0. */
+const joinAgain = ({ environment, members }: Joining): number =>
+  members.join(joinRate(environment), environment.wheel.now())
 
 /** Connects to a namespace. `undefined` stands for an auth payload that is too large. */
 const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Auth | undefined): void => {
@@ -104,13 +114,16 @@ const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Au
   if (member?.isConnected === true) {
     return session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
   }
-  const startsOver = member !== undefined
-  if (startsOver) startOver(connection, member)
+  if (member !== undefined) {
+    // The decision in progress answers a client that asks too often.
+    if (joinAgain(connection) > 0) return
+    startOver(connection, member)
+  }
   if (members.size >= environment.options.maxNamespaces || connection.leaving >= MAX_LEAVING) {
     return turnAway(connection, namespace, "Too many namespaces")
   }
-  if (!startsOver && members.isReturning) {
-    const missing = members.join(joinRate(environment), environment.wheel.now())
+  if (member === undefined && members.isReturning) {
+    const missing = joinAgain(connection)
     if (missing > 0) return turnAway(connection, namespace, "Too many joins", { retryAfter: Math.ceil(missing) })
   }
   const entrance = entrances.find(namespace)
@@ -131,7 +144,7 @@ const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Au
 /**
  * The client asks again while it waits for the answer: official clients do so without a DISCONNECT
  * in between, if the application disconnects and connects them, or connects them twice. The last
- * payload counts, and there is one answer.
+ * payload counts, and there is one answer. Each time counts as a join.
  */
 const startOver = ({ members }: Joining, member: Member): void => {
   members.leave(member.namespace.name)

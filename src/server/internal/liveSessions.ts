@@ -4,6 +4,7 @@ import type { Kept } from "../../adapter/SharedLog.ts"
 import type { StoredSession } from "../../adapter/StoredSession.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
+import type { SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { type LiveSession, sessionOf } from "./liveSession.ts"
 import type { RecoverableNamespace, RecoverableSocket } from "./recoverable.ts"
 import { endOf, LOSSES } from "./recoveryPorts.ts"
@@ -14,6 +15,14 @@ export const REFRESH = 30_000
 
 /** Between two looks for sessions that have to be written. */
 const SWEEP = 5_000
+
+/** A client that has left, and may come back. */
+interface Parked {
+  /** The time until which it may, in milliseconds. */
+  readonly until: number
+  /** The last generation of its session that this server has drawn. */
+  readonly generation: string
+}
 
 /**
  * The sessions of the clients of one namespace that are connected to this server, where all servers
@@ -28,8 +37,11 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
   private readonly clock: Clock.Clock
   /** The sockets that have a session, by its secret. The longest without a write is the first. */
   private readonly live = new Map<string, S>()
-  /** The times until which clients that have left may come back, by the ids of their sockets. */
-  private readonly parked = new Map<string, number>()
+  /**
+   * The clients that have left this server last, by the ids of their sockets, in the order of their
+   * times.
+   */
+  private readonly parked = new Map<string, Parked>()
   /** The sockets whose data have changed in this turn. */
   private readonly changed = new Set<S>()
 
@@ -60,7 +72,8 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
     }
     socket.recoverable = session
     this.live.set(session.pid, socket)
-    this.parked.delete(session.sid)
+    // Otherwise another connection of the client has claimed it since.
+    if (this.parked.get(session.sid)?.generation === session.generation) this.parked.delete(session.sid)
     this.look()
   }
 
@@ -112,15 +125,45 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
     if (kept === "missing") session.spoil()
     if (kept !== "taken") return
     session.isTaken = true
-    this.parked.delete(session.sid)
+    if (this.parked.get(session.sid)?.generation === session.generation) this.lose(session.sid)
     // Another server has the client: this one has noticed nothing, as it hung, or the network did.
     // A client that moves to another server still waits for acknowledgements here.
     const { connection } = socket
     if (socket.recoverable === session && !connection.isSilent) connection.session.closeUnsafe("session resumed")
   }
 
-  onTaken(sid: string, generation: string): void {
+  /**
+   * This server has claimed a session, and its client is not admitted yet. Returns whether no other
+   * server has had it since the client was here before.
+   */
+  onClaimed({ checkpoint, owner, sid }: StoredSession, generation: string): boolean {
+    const { parked, server } = this
+    const former = parked.get(sid)
+    if (former === undefined) return false
+    // An official server does not tell that it has had it.
+    const isUnbroken = owner === undefined ? checkpoint !== undefined : owner === former.generation
+    if (!isUnbroken) {
+      this.lose(sid)
+      return false
+    }
+    parked.delete(sid)
+    parked.set(sid, { until: server.now() + server.maxDisconnection, generation })
+    return true
+  }
+
+  /** Nobody comes back to the session of a socket any more. */
+  end(sid: string, reason: SessionEndReason): void {
     this.parked.delete(sid)
+    this.namespace.onSessionEnd(sid, reason)
+  }
+
+  private lose(sid: string): void {
+    this.parked.delete(sid)
+    this.namespace.onSessionLost(sid)
+  }
+
+  onTaken(sid: string, generation: string, isOwn: boolean): void {
+    if (!isOwn && this.parked.has(sid)) this.lose(sid)
     const socket = this.namespace.sockets.get(sid)
     const session = socket && sessionOf(socket)
     // The word of the store counts: it says who has the session now.
@@ -138,20 +181,26 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
   onEnd(socket: S, session: LiveSession, reason: DisconnectReason): void {
     this.changed.delete(socket)
     if (this.live.get(session.pid) === socket) this.live.delete(session.pid)
-    if (session.isTaken) return
+    if (session.isTaken) {
+      // Unless another connection of the client to this server has it.
+      if (!this.parked.has(session.sid)) this.namespace.onSessionLost(session.sid)
+      return
+    }
     if (LOSSES.has(reason) && !session.isIncomplete) {
       this.write(socket, session, false)
-      if (!session.isIncomplete) return this.park(session.sid)
+      if (!session.isIncomplete) return this.park(session)
     }
     this.log.sessions.remove(session.pid, session.generation)
     this.namespace.onSessionEnd(session.sid, LOSSES.has(reason) ? "overflow" : endOf(reason))
   }
 
-  private park(sid: string): void {
+  private park({ generation, sid }: LiveSession): void {
     const { parked, server } = this
-    parked.set(sid, server.now() + server.maxDisconnection)
+    if (parked.has(sid)) return
+    parked.set(sid, { until: server.now() + server.maxDisconnection, generation })
     const [oldest] = parked.keys()
-    if (parked.size > server.maxSessions) parked.delete(oldest!)
+    // The session itself is where it is stored.
+    if (parked.size > server.maxSessions) this.lose(oldest!)
     this.look()
   }
 
@@ -162,10 +211,9 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
   onDeadline(): void {
     const { live, namespace, parked, server } = this
     const now = server.now()
-    for (const [sid, deadline] of parked) {
-      if (deadline > now) break
-      parked.delete(sid)
-      namespace.onSessionEnd(sid, "expired")
+    for (const [sid, { until }] of parked) {
+      if (until > now) break
+      this.end(sid, "expired")
     }
     if (this.hasSpoiled)
       this.hasSpoiled = Array.from(live.values()).some((socket) => sessionOf(socket)?.isIncomplete === true)

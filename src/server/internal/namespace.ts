@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import type { EngineSession } from "../../engine/EngineSession.ts"
 import type * as Exit from "effect/Exit"
 import type * as Stream from "effect/Stream"
 
@@ -138,14 +139,12 @@ export class NamespaceRuntime
   }
 
   /**
-   * The layer has closed. Its clients, and those being admitted, lose their connection, so that
-   * they can come back to the next layer.
+   * The layer has closed. Returns the connections of its clients, and of those being admitted: they
+   * are to be closed, so that the clients can come back to the next layer.
    */
-  unregister(): void {
-    if (!this.layer.end()) return
-    for (const socket of [...this.arrivals.sockets, ...this.sockets.values()]) {
-      socket.connection.session.closeUnsafe("server shutting down")
-    }
+  unregister(): ReadonlyArray<EngineSession> {
+    if (!this.layer.end()) return []
+    return [...this.arrivals.sockets, ...this.sockets.values()].map(({ connection }) => connection.session)
   }
 
   // ---------------------------------------------------------------- contract
@@ -277,6 +276,10 @@ export class NamespaceRuntime
   /** A session cannot be recovered any more. */
   onSessionEnd(sid: string, reason: SessionEnd["reason"]): void {
     this.lazyHubs?.sessionEnds.publish({ sid, reason })
+  }
+
+  onSessionLost(sid: string): void {
+    this.lazyHubs?.sessionEnds.publish({ sid, reason: "lost" })
   }
 
   /** Whether it has no clients, and none is being admitted. */

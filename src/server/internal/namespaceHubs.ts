@@ -15,6 +15,9 @@ export interface InboundEvent {
   readonly data: ReadonlyArray<unknown>
 }
 
+/** The session of a client has ended, or this server has lost it to another one. */
+export type SessionNews = SessionEnd | { readonly sid: string; readonly reason: "lost" }
+
 /** The hubs of a namespace's news. */
 export class NamespaceHubs {
   readonly connections = new Hub<SocketRuntime>()
@@ -22,7 +25,7 @@ export class NamespaceHubs {
   readonly rooms = new Hub<RoomChange>()
   readonly broadcasts = new Hub<Emission>()
   readonly events = new Hub<InboundEvent>()
-  readonly sessionEnds = new Hub<SessionEnd>()
+  readonly sessionEnds = new Hub<SessionNews>()
 
   close(): void {
     this.connections.close()

@@ -107,21 +107,27 @@ export abstract class Recipient extends Supervisor implements ReportingSocket {
   // ---------------------------------------------------------------- events for this client alone
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
-  private send(emitted: BroadcastPacket, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
+  private send(
+    emitted: BroadcastPacket,
+    flags: BroadcastFlags,
+    id?: number,
+    onDropped?: () => void,
+    onLost?: () => void
+  ): boolean {
     const { recoverable } = this
     const packet: EventData = withTrace(emitted, this.contract) ?? emitted
     const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) {
       // It has waited for capacity until the connection was lost: the client misses it.
-      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, packet, flags)
+      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, packet, flags, onLost)
       return false
     }
     const { environment, isSilent, session } = this.connection
     // A client that moves gets what can be recovered when it comes back.
     if (isSilent && recovery === undefined) return false
     // An event that comes out of a log is shown when it is sent.
-    if (recovery !== undefined && !recovery.direct(this, packet, flags)) return true
+    if (recovery !== undefined && !recovery.direct(this, packet, flags, onLost)) return true
     if (recovery === undefined)
       session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
     if (this.outgoingHandlers !== undefined) this.showOutgoing(emitted.data)
@@ -133,10 +139,19 @@ export abstract class Recipient extends Supervisor implements ReportingSocket {
     return isDeclared && this.connection.environment.observer.tracing !== undefined && this.connection.isTraced
   }
 
-  /** Sends an event: now, or once there is capacity, where the policy is to wait for it. */
-  emit({ encoding }: Target, event: string, args: ReadonlyArray<unknown>, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.isTraced(encoding)) return traced((trace) => this.emitNow(encoding, event, args, flags, trace))
-    return this.emitNow(encoding, event, args, flags)
+  /**
+   * Sends an event: now, or once there is capacity, where the policy is to wait for it. `onLost` is
+   * called if the log that servers share may not have it.
+   */
+  emit(
+    { encoding }: Target,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags,
+    onLost?: () => void
+  ): Effect.Effect<void> {
+    if (this.isTraced(encoding)) return traced((trace) => this.emitNow(encoding, event, args, flags, trace, onLost))
+    return this.emitNow(encoding, event, args, flags, undefined, onLost)
   }
 
   private emitNow(
@@ -144,15 +159,18 @@ export abstract class Recipient extends Supervisor implements ReportingSocket {
     event: string,
     args: ReadonlyArray<unknown>,
     flags: BroadcastFlags,
-    trace?: TraceContext
+    trace: TraceContext | undefined,
+    onLost: (() => void) | undefined
   ): Effect.Effect<void> {
     if (!this.connection.environment.options.suspends || flags.volatile) {
-      return Effect.sync(() => void this.send(packetOf(encoding, event, args, trace), flags))
+      return Effect.sync(
+        () => void this.send(packetOf(encoding, event, args, trace), flags, undefined, undefined, onLost)
+      )
     }
     return Effect.suspend(() => {
       const packet = packetOf(encoding, event, args, trace)
       return this.onCapacity<void, never>((resume) => {
-        this.send(packet, flags)
+        this.send(packet, flags, undefined, undefined, onLost)
         resume(Effect.void)
       })
     })

@@ -29,6 +29,7 @@ export type Resumption =
       readonly _tag: "CatchingUp"
       readonly catchUp: CatchUp
       readonly generation: string
+      readonly isUnbroken: boolean
       readonly former: number
       /** Entries that come are not for it any more. It takes those until now if it is admitted. */
       readonly stop: (isAdmitted: boolean) => void
@@ -42,6 +43,8 @@ export interface Resumed {
   readonly missed: number
   /** The time without a connection, in milliseconds. */
   readonly outage: number
+  /** No other server has had the session since it was here before. */
+  readonly isUnbroken: boolean
 }
 
 /** A socket, as recovery sees it. */
@@ -89,5 +92,7 @@ export interface RecoverableNamespace<S extends RecoverableSocket> {
   /** The same, where the log of all servers knows of it. */
   restore(socket: S, rooms: ReadonlyArray<string>): void
   onSessionEnd(sid: string, reason: SessionEndReason): void
+  /** Nothing is known of a session any more: another server has it, or there are too many. */
+  onSessionLost(sid: string): void
   forgetIfUnused(): void
 }

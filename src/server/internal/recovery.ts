@@ -105,8 +105,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
-    const codec = namespace.contract?.outgoing.get(packet.data[0] as string)
-    const isLogged = !flags.volatile && codec?.event.recover !== false
+    const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
     // A client that moves to another server gets it after that.
     const isSent = !connection.isSilent
     if (!isLogged && !isSent) return true
@@ -116,12 +115,29 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     const session = sessionOf(socket)
     const position = isLogged ? log.head + 1 : log.head
-    const data = extended(packet.data, codec?.length ?? 0, this.offsets.at(position))
-    const message = wire.event(name, { data, mayHaveBinary: packet.mayHaveBinary }, undefined, flags.compress)
+    const message = this.encodeDirect(packet, position, flags.compress)
     if (isLogged) session?.keep(log.next(), message)
     // A connection that has ended takes nothing.
     if (isSent) connection.session.sendUnsafe(message, isLogged ? session?.onDropped : undefined)
     return true
+  }
+
+  private encodeDirect({ data, mayHaveBinary }: EventData, position: number, compress: boolean): OutboundMessage {
+    const { contract, environment, name } = this.namespace
+    const { length } = contract?.outgoing.get(data[0] as string) ?? { length: 0 }
+    const placed = { data: extended(data, length, this.offsets.at(position)), mayHaveBinary }
+    return environment.wire.event(name, placed, undefined, compress)
+  }
+
+  late(sid: string, packet: EventData): void {
+    const { log } = this
+    this.order.finish()
+    const back = this.namespace.sockets.get(sid)
+    if (back !== undefined) return void this.direct(back, packet, LATE)
+    const session = this.away.get(sid)?.session
+    if (session === undefined || !this.isRecoverable(packet.data[0] as string)) return
+    const message = this.encodeDirect(packet, log.head + 1, true)
+    session.keep(log.next(), message)
   }
 
   private isRecoverable(event: string): boolean {
@@ -257,7 +273,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (socket.isDisconnected) return
     const rooms = Array.from(away.joined ?? [])
     const outage = this.server.now() - away.since
-    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage })
+    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage, isUnbroken: true })
     socket.recoverable = session
     namespace.add(socket)
     if (rooms.length > 0) {
@@ -343,6 +359,9 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (!this.isAwaiting) this.namespace.forgetIfUnused()
   }
 }
+
+/** An event for a client that was away. */
+const LATE: BroadcastFlags = { volatile: false, local: true, compress: true }
 
 const sessionOf = ({ recoverable }: RecoverableSocket): Session | undefined =>
   recoverable instanceof RecoverySession ? recoverable : undefined

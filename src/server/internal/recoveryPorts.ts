@@ -54,9 +54,11 @@ export interface SendingRecovery<S> {
   readonly order: DeliveryOrder
   /**
    * Sends an event to one client, which gets it later if it misses it. Returns whether it was sent
-   * already. Throws if it cannot be encoded.
+   * already. Throws if it cannot be encoded. `onLost` is called if a log may not have it.
    */
-  direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean
+  direct(socket: S, packet: EventData, flags: BroadcastFlags, onLost?: () => void): boolean
+  /** The same for a client whose connection has ended, by the id of its sockets. */
+  late(sid: string, packet: EventData, onLost: () => void): void
   /** Waits until what was sent to a socket before has been sent. `undefined` if it has. */
   settled(socket: S): Effect.Effect<void> | undefined
 }

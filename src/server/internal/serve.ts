@@ -60,7 +60,7 @@ export const serveNamespace = (
         environment.closing.closeNamespaces(
           () => {
             streams?.close()
-            namespace.unregister()
+            return { sessions: namespace.unregister() }
           },
           (other) => other === name
         )
@@ -116,7 +116,7 @@ export const serveDynamic = (
         environment.closing.closeNamespaces(
           () => {
             streams?.close()
-            directory.removeDynamic(group)
+            return directory.removeDynamic(group)
           },
           (name) => group.mayMatch(name)
         )

@@ -42,6 +42,10 @@ export class ServerRuntime {
           isNeeded: () => this.directory.isServing
         }),
       forgetShutdown: engine.forgetShutdown,
+      onNamespacesEnded: () => {
+        if (!this.directory.isServing) engine.refuseForShutdown()
+      },
+      closeSessions: engine.closeForShutdown,
       retire: engine.retire
     })
   }

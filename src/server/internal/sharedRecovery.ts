@@ -14,7 +14,7 @@ import { LaterEntries } from "../../recovery/LaterEntries.ts"
 import { RecentEntries } from "../../recovery/RecentEntries.ts"
 import type { MissReason } from "../../recovery/RecoverySession.ts"
 import type { Recent, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
-import { isSecret, NO_OFFSET, type StoredSession } from "../../adapter/StoredSession.ts"
+import { isSecret, NO_OFFSET } from "../../adapter/StoredSession.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import { greeting } from "./greeting.ts"
 import { LiveSession, sessionOf } from "./liveSession.ts"
@@ -22,14 +22,12 @@ import { LiveSessions, REFRESH, tryTo } from "./liveSessions.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption } from "./recoverable.ts"
 import { endsInText, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
+import { isReady, reached } from "./sharedPlace.ts"
 import { withTrace } from "./tracing.ts"
 import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
 
 /** The most that a client waits for its session. */
 const PATIENCE = Duration.seconds(5)
-
-/** The wait until this server has read as far as its client: another server was ahead. */
-const REACH = Duration.seconds(2)
 
 type CatchingUp = Resumption & { readonly _tag: "CatchingUp" }
 
@@ -56,6 +54,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private readonly catching = new Set<CatchUp>()
   /** The entries that come meanwhile. */
   private readonly later: LaterEntries
+  /** The generations of this server whose claims it has not read in the log yet. */
+  private readonly claims = new Set<string>()
 
   constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
     this.namespace = namespace
@@ -94,7 +94,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     return encoded
   }
 
-  direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean {
+  direct(socket: S, packet: EventData, flags: BroadcastFlags, onLost?: () => void): boolean {
     const session = sessionOf(socket)
     const event = packet.data[0] as string
     if (session === undefined || flags.volatile || !this.isRecoverable(event)) {
@@ -104,12 +104,22 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const pending = { packet, flags, onEnd: undefined }
     session.add(pending)
     try {
-      this.log.append(directed(socket.id, packet, flags), () => session.end(pending))
+      this.log.append(directed(socket.id, packet, flags), (isRead) => {
+        session.end(pending)
+        if (!isRead) onLost?.()
+      })
     } catch (defect) {
       session.end(pending)
       throw defect
     }
     return false
+  }
+
+  late(sid: string, packet: EventData, onLost: () => void): void {
+    if (!this.isRecoverable(packet.data[0] as string)) return
+    this.log.append(directed(sid, packet, { compress: true }), (isRead) => {
+      if (!isRead) onLost()
+    })
   }
 
   private sendNow(socket: S, packet: EventData, { compress }: BroadcastFlags): void {
@@ -176,7 +186,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     miss: (reason: MissReason) => void
   ): Effect.Effect<void> {
     const { log, namespace, server } = this
-    const { catching, later, sessions } = this
+    const { catching, claims, later, sessions } = this
     return Effect.gen(function* () {
       if (!isSecret(pid)) return miss("unknown")
       // The client's earlier connection, if this server still takes it for open.
@@ -185,6 +195,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const session = yield* log.sessions.claim(pid, generation)
       if (session === "unavailable") return miss(session)
       if (session === undefined) return miss(LogPosition.isPosition(offset) ? "expired" : "unknown")
+      const isUnbroken = sessions.onClaimed(session, generation)
       const received = LogPosition.isPosition(offset) ? offset : undefined
       const isForeign = session.namespace !== undefined && session.namespace !== namespace.name
       const isUnclear = received === undefined && offset !== undefined && former !== session.former
@@ -192,7 +203,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       // offset: nobody knows what it has received.
       if (isForeign || isUnclear) {
         log.sessions.remove(pid, generation)
-        if (!isForeign) namespace.onSessionEnd(session.sid, "refused")
+        if (!isForeign) sessions.end(session.sid, "refused")
         return miss("unknown")
       }
       const isReached = yield* reached(log, received, session)
@@ -210,9 +221,10 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
         later.end(beginning)
       }
       catching.add(catchUp)
-      socket.resumption = { _tag: "CatchingUp", catchUp, generation, former, stop }
+      socket.resumption = { _tag: "CatchingUp", catchUp, generation, isUnbroken, former, stop }
       // The server that has taken the client for connected until now learns that it is not.
-      log.append({ _tag: "Taken", sid: session.sid, by: generation }, () => {})
+      claims.add(generation)
+      log.append({ _tag: "Taken", sid: session.sid, by: generation }, () => claims.delete(generation))
       if (!catchUp.isOver && !server.reads.reserve(pid)) catchUp.fail("overflow")
       if (catchUp.isOver) return
       const problem = yield* log
@@ -240,7 +252,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const { pid, sid } = resumption.catchUp.session
     this.log.sessions.remove(pid, resumption.generation)
     const isKicked = missed === "refused" && !isUnknownUser
-    this.namespace.onSessionEnd(sid, isKicked ? "kicked" : isUnknownUser ? "refused" : "overflow")
+    this.sessions.end(sid, isKicked ? "kicked" : isUnknownUser ? "refused" : "overflow")
     this.begin(socket, missed, resumption.former)
   }
 
@@ -272,7 +284,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   /** A client has its session again. */
   private resume(
     socket: S,
-    { catchUp, generation }: CatchingUp,
+    { catchUp, generation, isUnbroken }: CatchingUp,
     { checkpoint, rooms }: CaughtUp,
     missed: ReadonlyArray<OutboundMessage>
   ): void {
@@ -290,7 +302,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     // Its connection has ended meanwhile. The session stays where it is stored.
     if (socket.isDisconnected) return
     const outage = session.at === 0 ? 0 : Math.max(0, this.clock.currentTimeMillisUnsafe() - session.at)
-    socket.onResumed(namespace.decodeData(session.data), { _tag: "Resumed", missed: missed.length, outage })
+    socket.onResumed(namespace.decodeData(session.data), { _tag: "Resumed", missed: missed.length, outage, isUnbroken })
     const live = new LiveSession(session, generation, checkpoint, dropsMessages)
     this.sessions.own(socket, live)
     namespace.add(socket)
@@ -345,7 +357,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   }
 
   onTaken(sid: string, generation: string): void {
-    this.sessions.onTaken(sid, generation)
+    this.sessions.onTaken(sid, generation, this.claims.has(generation))
   }
 
   onGap(): void {
@@ -371,7 +383,11 @@ const formerOf = (resumption: Resumption | undefined): number =>
   resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
 
 /** An event for one socket, as it is in the log. */
-const directed = (sid: string, { data, mayHaveBinary }: EventData, { compress }: BroadcastFlags): SharedMessage => ({
+const directed = (
+  sid: string,
+  { data, mayHaveBinary }: EventData,
+  { compress }: Pick<BroadcastFlags, "compress">
+): SharedMessage => ({
   _tag: "Broadcast",
   data: data as BroadcastPacket["data"],
   mayHaveBinary,
@@ -379,13 +395,3 @@ const directed = (sid: string, { data, mayHaveBinary }: EventData, { compress }:
   flags: { volatile: false, compress },
   direct: true
 })
-
-/** Waits until this server knows where the log is: it has just started, or Redis is away. */
-const isReady = (log: SharedLog): Effect.Effect<void> => Effect.asVoid(Effect.timeoutOption(log.reach("0-0"), REACH))
-
-/** Waits until this server is where the client was. Returns whether it is. */
-const reached = (log: SharedLog, received: string | undefined, { checkpoint }: StoredSession) => {
-  const confirmed = checkpoint?.position ?? received ?? "0-0"
-  const position = received !== undefined && LogPosition.compare(received, confirmed) > 0 ? received : confirmed
-  return Effect.map(Effect.timeoutOption(log.reach(position), REACH), (result) => result._tag === "Some")
-}

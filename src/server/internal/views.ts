@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { BroadcastFlags } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
+import { SESSION, type SocketSession, type WithSession } from "../../internal/socketSession.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
@@ -25,6 +26,7 @@ import type { RunFork, Target } from "./ports.ts"
 import { reauthorize } from "./reauthorize.ts"
 import type { SocketRuntime } from "./socket.ts"
 import { checkDeclared } from "./socketDetails.ts"
+import { sessionPortOf } from "./socketSession.ts"
 
 /** The socket as the application sees it: with its contract's events, or with all others. */
 export const viewOf = (socket: SocketRuntime, isUntyped: boolean): ServerSocket<any> =>
@@ -80,7 +82,7 @@ class Emitter extends Inspectable.Class {
 }
 
 /** The one implementation of sockets; contracts only narrow its type. */
-class SocketView extends Inspectable.Class implements ServerSocket<any> {
+class SocketView extends Inspectable.Class implements ServerSocket<any>, WithSession {
   // Not enumerable, so that logging a socket does not show its whole server.
   readonly #socket: SocketRuntime
   /** Whether it has the events that no contract declares. */
@@ -95,6 +97,10 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
   private get target(): Target {
     const { namespace } = this.#socket
     return this.#isUntyped ? namespace.untypedTarget : namespace.target
+  }
+
+  get [SESSION](): SocketSession {
+    return sessionPortOf(this.#socket)
   }
 
   get id(): string {

@@ -34,16 +34,18 @@ export class BunChannel extends WebChannel {
   }
 
   close(code?: number): void {
+    if (this.receiver.isClosed === true) this.letGo()
     this.resume()
     this.socket.close(code)
   }
 
   terminate(): void {
     this.socket.terminate()
+    this.letGo()
   }
 
   protected drop(): void {
-    this.terminate()
+    this.socket.terminate()
   }
 
   onClosed(code: number, reason: string): void {

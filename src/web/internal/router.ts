@@ -7,9 +7,9 @@ import type { Headers as EngineHeaders } from "../../engine/HttpHeaders.ts"
 import { integer, refuse } from "../../engine/OptionReaders.ts"
 import type { WebSocketChannel } from "../../engine/Transport.ts"
 import { readTrust } from "../../engine/TrustedProxies.ts"
-import * as Openings from "../../internal/openings.ts"
 import type { InvalidOptionError } from "../../SocketIoError.ts"
 import { MAX_HELD_BYTES } from "../WebSocketChannel.ts"
+import { openInTurn } from "./openInTurn.ts"
 import type { ChannelSettings } from "./webChannel.ts"
 import { headersOf, WebExchange } from "./webExchange.ts"
 import { type RequestInfo, targetOf, WebRequest } from "./webRequest.ts"
@@ -117,7 +117,7 @@ export const makeRoute = Effect.fnUntraced(function* <Info extends RequestInfo, 
     const other = isBelow ? undefined : engine.routes.find(target)
     if (!isBelow && other === undefined) return "other"
     const web = new WebRequest(request, target, info, trust)
-    const run = (): Promise<Response | Answer> | Response => {
+    const run = (): Response | Promise<Response | Answer> => {
       try {
         if (other !== undefined) return exchange(web, (exchange) => other.answer(exchange, other.rest))
         if (!isWebSocketRequest(request)) return exchange(web, (exchange) => engine.handleRequest(exchange))
@@ -129,17 +129,13 @@ export const makeRoute = Effect.fnUntraced(function* <Info extends RequestInfo, 
       }
     }
     if (!isBelow || !EnginePath.isOpening(target)) return run()
-    const { promise, resolve } = Promise.withResolvers<Response | Answer>()
-    // Requests of clients that have disconnected meanwhile are answered, so that nothing waits for
-    // them.
-    Openings.take(OPEN, () => resolve(request.signal.aborted ? new Response(null, { status: 400 }) : run()))
-    return promise
+    return openInTurn(request, run) ?? refusal(tooMany(), engine.responseHeaders(web))
   }
 })
 
-const OPEN = { destroyed: false }
-
 const ignore = () => {}
+
+const tooMany = (): HandshakeError => makeError(4, "too many openings wait", "Too many connections", 503)
 
 /** Answers a request for a WebSocket that is refused, as in Node. */
 const refusal = (error: HandshakeError, headers: EngineHeaders): Response =>

@@ -82,6 +82,10 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     for (const attachment of attachments ?? []) this.send(attachment, attachment.byteLength)
   }
 
+  protected override get heldBytes(): number {
+    return this.pending
+  }
+
   protected override hold(data: string | Uint8Array, isBinary: boolean): void {
     super.hold(data, isBinary)
     this.pending += memoryOf(data)

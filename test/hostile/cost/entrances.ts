@@ -2,6 +2,7 @@
  * Every entrance of a server, and what comes in there: as data.
  */
 import { frame, text } from "../../bench/load/frames.ts"
+import { burstEntrances } from "./burstEntrances.ts"
 import { clientEntrances } from "./clientEntrances.ts"
 import { type Entrance, flood, offence, OPENS, packets, socket } from "./entrance.ts"
 import { featureEntrances } from "./featureEntrances.ts"
@@ -468,6 +469,7 @@ const expiring: ReadonlyArray<Entrance> = [
 const onNode: ReadonlyArray<Entrance> = [
   ...overWebSocket,
   ...overPolling,
+  ...burstEntrances,
   ...overHttp,
   ...expiring,
   ...featureEntrances

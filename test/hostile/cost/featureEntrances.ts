@@ -2,7 +2,7 @@
  * The entrances of features that a server has on request.
  */
 import { type Entrance, flood, OPENS, packets, socket } from "./entrance.ts"
-import { readAgain, requests, times, unwanted } from "./traffic.ts"
+import { readAgain, requests, times, unwanted, webSocket } from "./traffic.ts"
 
 /** The acknowledgement id of what the server asks of clients. */
 const CONTROL = 2_147_483_647
@@ -36,6 +36,14 @@ export const featureEntrances: ReadonlyArray<Entrance> = [
   },
   flood("once: without an id", "/streams,", '42/streams,1["once","x"]'),
   flood("once: the same message again", "/streams,", '42/streams,1["once","x",{"id":"abcdefghijklmnopqrst"}]'),
+  {
+    name: "WebSocket: once: the same message again, over ten connections, and its handler fails",
+    transport: "websocket",
+    attack: times(
+      10,
+      webSocket({ join: ["40/streams,"], traffic: packets('42/streams,1["dies","x",{"id":"abcdefghijklmnopqrst"}]') })
+    )
+  },
   socket("once: ever other messages", {
     join: ["40/streams,"],
     traffic: packets(

@@ -15,7 +15,10 @@ import * as SocketIoServer from "../../../src/server/SocketIoServer.ts"
 import * as StreamEvent from "../../../src/StreamEvent.ts"
 
 class Streams extends Namespace.make("/streams", {
-  clientToServer: [Event.make("once", { payload: Schema.String, ack: Schema.String, once: {} })]
+  clientToServer: [
+    Event.make("once", { payload: Schema.String, ack: Schema.String, once: {} }),
+    Event.make("dies", { payload: Schema.String, ack: Schema.String, once: {} })
+  ]
 })
   .add(StreamEvent.make("long", { item: Schema.String }))
   .add(StreamEvent.make("never", { item: Schema.String }))
@@ -25,6 +28,8 @@ const StreamsLive = SocketIoServer.layerNamespace(Streams, () =>
   Effect.succeed(
     Streams.of({
       once: (text) => Effect.succeed(text),
+      // Copies of its message wait meanwhile.
+      dies: () => Effect.andThen(Effect.sleep("1 millis"), Effect.die("not now")),
       // A megabyte of words.
       long: () => Stream.rechunk(Stream.fromIterable(Array.from({ length: 2_000 }, () => "x".repeat(500))), 100),
       never: () => Stream.never,

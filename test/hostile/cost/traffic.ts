@@ -89,7 +89,7 @@ export class Target {
 /** Attacks until it is over. */
 export type Attack = (target: Target) => Promise<void>
 
-const closed = (socket: Net.Socket): Promise<void> =>
+export const closed = (socket: Net.Socket): Promise<void> =>
   new Promise((resolve) => {
     if (socket.destroyed) resolve()
     else socket.once("close", () => resolve())
@@ -303,7 +303,7 @@ export interface PollingPlan {
   readonly isAway?: boolean
 }
 
-const TEXT = "Content-Type: text/plain;charset=UTF-8\r\n"
+export const TEXT = "Content-Type: text/plain;charset=UTF-8\r\n"
 
 /** A session over polling; when it has ended, another one. */
 export const polling =

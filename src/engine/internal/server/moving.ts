@@ -77,6 +77,11 @@ export class Moving {
     })
   }
 
+  /** The server ends, or looks like it, until something opens. */
+  refuseForShutdown(): void {
+    this.mover.refuseForShutdown()
+  }
+
   forgetShutdown(): void {
     this.mover.forgetShutdown()
   }

@@ -29,6 +29,8 @@ export interface RegistryServer {
   onOpened(session: Session): void
   onClosed(session: Session): void
   onReleased(session: Session): void
+  /** A session that was released counts as a connection no more. */
+  onPlaceLeft(session: Session): void
 }
 
 /**
@@ -41,6 +43,8 @@ export class SessionRegistry implements SessionOwner<Session> {
   /** The numbers of open sessions by the transports that they use now. */
   readonly byTransport = new Map<string, number>()
   openCount = 0
+  /** The sessions that keep their places after their end, and whether they were released. */
+  private readonly kept = new Map<Session, boolean>()
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel
   readonly scope: Scope.Closeable
@@ -147,6 +151,17 @@ export class SessionRegistry implements SessionOwner<Session> {
   onSessionReleased(session: Session): void {
     this.byId.delete(session.id)
     this.server.onReleased(session)
+    if (this.kept.has(session)) this.kept.set(session, true)
+    else this.server.onPlaceLeft(session)
+  }
+
+  keepPlace(session: Session): () => void {
+    this.kept.set(session, false)
+    return () => {
+      const wasReleased = this.kept.get(session)
+      this.kept.delete(session)
+      if (wasReleased === true) this.server.onPlaceLeft(session)
+    }
   }
 
   onSessionDefect(session: Session, defect: unknown): void {

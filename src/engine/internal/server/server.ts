@@ -158,8 +158,11 @@ class Server extends Inspectable.Class implements RegistryServer, RequestsServer
   }
 
   onReleased(session: Session): void {
-    this.entrance.remove(session.details.address)
     this.shutdown.onReleased(session)
+  }
+
+  onPlaceLeft({ details }: Session): void {
+    this.entrance.remove(details.address)
   }
 
   readonly terminate = (): void => this.registry.terminate()
@@ -214,6 +217,11 @@ class Server extends Inspectable.Class implements RegistryServer, RequestsServer
   ): Effect.Effect<Drain.DrainReport, InvalidOptionError> => this.moving.move(options, last)
 
   readonly moveForShutdown = (step?: ShutdownStep<Session>): Effect.Effect<void> => this.moving.moveForShutdown(step)
+
+  readonly refuseForShutdown = (): void => this.moving.refuseForShutdown()
+
+  readonly closeForShutdown = (sessions: ReadonlyArray<EngineSession>): Effect.Effect<void> =>
+    this.shutdown.closeSessions(sessions, this.closing.left)
 
   readonly moveSession = (id: string, within: number): void => this.moving.moveOne(id, within)
 

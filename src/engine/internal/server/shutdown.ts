@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 
 import type { ClosingTime } from "../../ClosingTime.ts"
+import type { EngineSession } from "../../EngineSession.ts"
 import type { TimerWheel } from "../../TimerWheel.ts"
 import type { Admission } from "../admission.ts"
 import type { Session } from "../session/session.ts"
@@ -88,7 +89,7 @@ export class Shutdown {
       const end = this.begin(closing)
       admission.close()
       this.begun.openUnsafe()
-      yield* this.closeSessions(Array.from(registry.byId.values()))
+      yield* this.closeSessions(Array.from(registry.byId.values()), this.timeLeft)
       let polling = 0
       for (const { isPolling } of registry.byId.values()) if (isPolling) polling++
       this.state = { _tag: "Closed", end, polling }
@@ -108,12 +109,12 @@ export class Shutdown {
   }
 
   /**
-   * A pause between batches prevents all clients from coming back at once. The pauses take at most
-   * half of the time.
+   * Closes sessions, a batch after the other. The pauses in between, in which the server does what
+   * else there is, take at most half of the time that is left, in milliseconds.
    */
-  private closeSessions(all: ReadonlyArray<Session>): Effect.Effect<void> {
+  closeSessions(all: ReadonlyArray<EngineSession>, left: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
-      const batches = Math.max(1, Math.floor(this.timeLeft / 2 / DRAIN_PAUSE))
+      const batches = Math.max(1, Math.floor(left / 2 / DRAIN_PAUSE))
       const size = Math.max(DRAIN_BATCH, Math.ceil(all.length / batches))
       for (let at = 0; at < all.length; at += size) {
         if (at > 0) yield* this.timeout > 0 ? Effect.sleep(Duration.millis(DRAIN_PAUSE)) : Effect.yieldNow

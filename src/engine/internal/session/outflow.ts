@@ -49,7 +49,7 @@ export class Outflow {
     }
     this.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
     current.sendMessage(message)
-    if (current.exceeds(this.maxOutbox)) this.onExceeded(session, message.byteLength)
+    if (current.exceeds(this.maxOutbox)) this.onExceeded(session, message.waitingBytes)
   }
 
   /** Sends a packet of the engine itself. It is never dropped. */

@@ -36,6 +36,8 @@ export interface SessionOwner<Session> {
   onSessionClosed(session: Session, close: SessionClose): void
   /** The session holds no resources any more. */
   onSessionReleased(session: Session): void
+  /** A session counts as a connection until the returned function is called. Once per session. */
+  keepPlace(session: Session): () => void
   /** Code of the session has thrown. */
   onSessionDefect(session: Session, defect: unknown): void
 }

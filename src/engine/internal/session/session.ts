@@ -318,6 +318,10 @@ export class Session extends EngineSession {
     this.closeTransport(this.isOpen ? cause : "abort", reason, description)
   }
 
+  keepPlace(): () => void {
+    return this.owner.keepPlace(this)
+  }
+
   get closed(): Effect.Effect<SessionClose> {
     return Effect.suspend(() =>
       "close" in this.life
