@@ -360,10 +360,11 @@ export interface ClientEmitter<N extends Namespace.Any> {
    *
    * Fails with one of the event's declared failures, or with an {@link AckError}: when the
    * connection ends after the event was sent (`Disconnected`), when there is no capacity for it to
-   * wait (`NotSent`), when too many acknowledgements are awaited (`TooManyPending`), when its schema refuses the payload and it is not sent (`PayloadRefused`),
-   * when the server says why it does not handle the event (`PayloadRefused`, `EventRefused`,
-   * `HandlerFailed`), or when the server answers something else. Interruption forgets the
-   * acknowledgement, and the event if it waits to be sent.
+   * wait (`NotSent`), when too many acknowledgements are awaited (`TooManyPending`), when its
+   * schema refuses the payload and it is not sent (`PayloadRefused`), when the server says why it
+   * does not handle the event (`PayloadRefused`, `EventRefused`, `HandlerFailed`), or when the
+   * server answers something else. Interruption forgets the acknowledgement, and the event if it
+   * waits to be sent.
    *
    * **Gotchas**
    *

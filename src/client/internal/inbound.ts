@@ -44,8 +44,8 @@ export interface Inbound {
   /** Runs a handler for everything that listeners are called with, until the scope closes. */
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
   /**
-   * A stream of the first arguments that listeners are called with, after a first value. Newer values take
-   * the place of old ones.
+   * A stream of the first arguments that listeners are called with, after a first value. Newer
+   * values take the place of old ones.
    */
   readonly watch: <A>(listeners: Listeners, first: () => A) => Stream.Stream<A>
   /** The part of the socket's face that reads events. */

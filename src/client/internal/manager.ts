@@ -26,9 +26,6 @@ import type {
   Received
 } from "./connection.ts"
 
-/** The codes of errors that are limits. Each is a reason of its own for a connection to end. */
-const LIMITS = /many a|large|deep/
-
 export const makeManager = <M extends Member>(
   options: ResolvedClientOptions,
   runtime: ManagerRuntime,
@@ -79,7 +76,8 @@ export const makeManager = <M extends Member>(
       if (!isProtocolError(decoded)) return sink.onPacket({ ...decoded, link })
       // Nothing that the server says after a violation of the protocol can be trusted.
       const { code, message } = decoded
-      link.fail(LIMITS.test(code) ? (code as ClientCloseReason) : "parse error", message)
+      // The codes of limits are reasons of their own.
+      link.fail(/many a|large|deep/.test(code) ? (code as ClientCloseReason) : "parse error", message)
     }
     const link: Link = make(given, runtime, {
       ...sink,
