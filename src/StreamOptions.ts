@@ -63,7 +63,7 @@ export class StreamOverflow extends TaggedError("StreamOverflow")<{
   readonly capacity: number
 }> {
   override get message(): string {
-    return `"${this.stream}" has more than ${this.capacity} values waiting for its reader`
+    return `"${this.stream}" has more than ${this.capacity} values waiting`
   }
 }
 

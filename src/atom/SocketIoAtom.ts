@@ -114,7 +114,8 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    *
    * Of several questions the newest one's answer is the value. The events of the others are sent,
    * too, and their answers are ignored. Fails as `emitWithAck` of the socket does. It waits as long
-   * as the socket lives: an event that the server does not handle has no answer. `Atom.Interrupt`
+   * as the socket lives: a server without a contract does not answer an event that it does not
+   * handle, with one it does (`EventNotHandled`). `Atom.Interrupt`
    * and `Atom.Reset` end the wait, and do not take the event back.
    */
   ask<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(

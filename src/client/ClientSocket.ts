@@ -103,13 +103,22 @@ export class ConnectError extends TaggedError("ConnectError")<{
  * - `overflow`: there are more of them than it sends to one client.
  * - `refused`: it does not recover this socket.
  * - `epoch`: the server has been started anew.
+ * - `unavailable`: Redis, which has the sessions, does not answer.
  *
  * Later versions of the server may have other reasons.
  *
  * @since 0.1.0
  * @category models
  */
-export type RecoveryRefusal = "expired" | "unknown" | "trimmed" | "overflow" | "refused" | "epoch" | (string & {})
+export type RecoveryRefusal =
+  | "expired"
+  | "unknown"
+  | "trimmed"
+  | "overflow"
+  | "refused"
+  | "epoch"
+  | "unavailable"
+  | (string & {})
 
 /**
  * The connection status of a socket.
@@ -351,15 +360,17 @@ export interface ClientEmitter<N extends Namespace.Any> {
    *
    * Fails with one of the event's declared failures, or with an {@link AckError}: when the
    * connection ends after the event was sent (`Disconnected`), when there is no capacity for it to
-   * wait (`NotSent`), when its schema refuses the payload and it is not sent (`PayloadRefused`),
-   * when the server says why it does not handle the event (`PayloadRefused`, `EventRefused`,
-   * `HandlerFailed`), or when the server answers something else. Interruption forgets the
-   * acknowledgement, and the event if it waits to be sent.
+   * wait (`NotSent`), when too many acknowledgements are awaited (`TooManyPending`), when its
+   * schema refuses the payload and it is not sent (`PayloadRefused`), when the server says why it
+   * does not handle the event (`PayloadRefused`, `EventRefused`, `HandlerFailed`), or when the
+   * server answers something else. Interruption forgets the acknowledgement, and the event if it
+   * waits to be sent.
    *
    * **Gotchas**
    *
-   * A server that has no handler for the event, or a handler that does not answer, says nothing:
-   * add `Effect.timeout`.
+   * A handler that does not answer says nothing, nor does a server without a contract that has no
+   * handler for the event: add `Effect.timeout`. Where a contract is served, this fails with
+   * `EventNotHandled`.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(
     event: Name,

@@ -213,9 +213,11 @@ export const connect = <const T extends Target, R = never>(
   namespace: T,
   ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
-  Effect.flatMap(open(namespace, options[0]), ({ awaitConnected, socket }) =>
-    Effect.map(awaitConnected, () => socket)
-  ) as Effect.Effect<any, ConnectError, any>
+  Effect.flatMap(open(namespace, options[0]), ({ ready, socket }) => Effect.map(ready, () => socket)) as Effect.Effect<
+    any,
+    ConnectError,
+    any
+  >
 
 /**
  * Connects to a namespace without waiting, until the scope closes. Events that are emitted wait

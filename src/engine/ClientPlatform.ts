@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
+import { MAX_RESPONSE } from "./internal/client/constants.ts"
 import { listen } from "./internal/client/pageEvents.ts"
 
 /**
@@ -141,12 +142,6 @@ export const messageOf = (body: string): string => {
   }
 }
 
-/**
- * The size of one response, in bytes at most: as much as `ws` takes of one message. Servers send
- * everything that waits, and bound that.
- */
-const MAX_RESPONSE = 100_000_000
-
 /** The body as text. A body that does not end makes the request fail, which closes it. */
 const textOf = (response: Response): Promise<string> => {
   const { body } = response
@@ -182,19 +177,14 @@ const standard: ClientPlatformShape = {
     const ws = new WebSocket(url, protocols as Array<string>)
     let cause: unknown
     ws.binaryType = "arraybuffer"
-    ws.addEventListener("open", onOpen)
-    ws.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) =>
+    ws.onopen = onOpen
+    ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === "string" ? onText(data) : onBinary(new Uint8Array(data))
-    )
     // Browsers keep the error to themselves. Other runtimes tell it.
-    ws.addEventListener("error", (event) => (cause = (event as Partial<ErrorEvent>).error))
-    ws.addEventListener("close", ({ code: closeCode, reason: closeReason, wasClean }) =>
+    ws.onerror = (event) => (cause = (event as Partial<ErrorEvent>).error)
+    ws.onclose = ({ code: closeCode, reason: closeReason, wasClean }) =>
       onClose(wasClean ? undefined : closeReason || `closed with code ${closeCode}`, { closeCode, closeReason, cause })
-    )
-    return {
-      send: (data) => ws.send(data as string | Blob | Uint8Array<ArrayBuffer>),
-      close: () => ws.close()
-    }
+    return ws as ClientWebSocket
   },
   onOffline: listen("offline")
 }

@@ -10,6 +10,7 @@ import type { ConnectionDetails } from "./ClientPlatform.ts"
 import type { EngineClientOptions, EngineClientRuntime } from "./EngineClientOptions.ts"
 import { addressOf } from "./internal/client/address.ts"
 import { batchOf } from "./internal/client/batch.ts"
+import { PONG } from "./internal/client/constants.ts"
 import { makePolling } from "./internal/client/polling.ts"
 import {
   after,
@@ -106,16 +107,12 @@ export type MakeEngineClient = (
   sink: EngineClientSink
 ) => EngineClient
 
-const PONG = "3"
-
 let counter = 0
 
 /** A WebSocket that may take the place of polling. */
 interface Upgrade {
-  /**
-   * `Pausing`: the server has answered the probe. Packets wait, as polling takes no more.
-   */
-  readonly _tag: "Probing" | "Pausing"
+  /** The server has answered the probe. Packets wait, as polling takes no more. */
+  isPausing: boolean
   readonly candidate: ClientTransport
   /** Ends the time in which the upgrade must be done. */
   readonly forget: () => void
@@ -213,15 +210,15 @@ export const make = (
       () => probing.write(["2probe"]),
       (packet) => {
         if (transport === probing) return onPacket(packet)
-        if (packet !== "3probe" || upgrade?._tag !== "Probing") return failUpgrade()
-        upgrade = { ...upgrade, _tag: "Pausing" }
+        if (packet !== "3probe" || !upgrade || isPausing()) return failUpgrade()
+        upgrade.isPausing = true
         polling.pause(() => completeUpgrade(probing))
       },
       (bytes) => (transport === probing ? onBinary(bytes) : failUpgrade()),
       (...why) => (transport === probing ? end(...why) : failUpgrade())
     )
     // Packets may wait for it, and a WebSocket may swallow the probe.
-    upgrade = { _tag: "Probing", candidate: probing, forget: after(runFork, connectTimeout, failUpgrade) }
+    upgrade = { isPausing: false, candidate: probing, forget: after(runFork, connectTimeout, failUpgrade) }
     probing.open()
   }
 
@@ -249,7 +246,7 @@ export const make = (
     dropped?.candidate.close()
   }
 
-  const isPausing = () => upgrade?._tag === "Pausing"
+  const isPausing = () => upgrade?.isPausing
 
   // -------------------------------------------------------------- in
 

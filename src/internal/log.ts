@@ -6,9 +6,6 @@ import * as References from "effect/References"
 
 import { defectOf } from "./defectOf.ts"
 
-/** The key of `Logger.CurrentLoggers`, which holds the application's loggers. */
-const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
-
 /**
  * Writes to the application's loggers, if it provides any, and otherwise to the console.
  * `Effect.log` does the same, but bundles the default loggers, which are a tenth of the client's
@@ -23,8 +20,9 @@ export const log = (
   Effect.withFiber<void>((fiber) => {
     const minimum = fiber.getRef(References.MinimumLogLevel)
     if (LogLevel.getOrdinal(level) >= LogLevel.getOrdinal(minimum)) {
+      // `Logger.CurrentLoggers`, which holds the application's loggers.
       const loggers: ReadonlySet<Logger.Logger<unknown, unknown>> | undefined =
-        fiber.context.mapUnsafe.get(CURRENT_LOGGERS)
+        fiber.context.mapUnsafe.get("effect/Logger/CurrentLoggers")
       if (loggers) {
         for (const logger of loggers) {
           logger.log({ message: [message], logLevel: level, cause, fiber, date: new Date() })

@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import { BLANK, DASH, NINE, SLASH, ZERO } from "./internal/constants.ts"
 import { checked, isObject } from "./internal/packets.ts"
 import { BINARY_ACK, BINARY_EVENT, EVENT } from "./PacketType.ts"
 import { isProtocolError, make, type ProtocolError, type ProtocolErrorCode } from "./ProtocolError.ts"
@@ -156,12 +157,6 @@ export class PacketDecoder {
 
 /** The error of a packet that is beyond a limit. */
 const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `more than ${limit}`)
-
-const BLANK = 32
-const ZERO = 48
-const NINE = 57
-const SLASH = 47
-const DASH = 45
 
 const digitsEnd = (text: string, start: number): number => {
   let end = start

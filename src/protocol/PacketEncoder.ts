@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { MAX_DEPTH } from "./internal/constants.ts"
 import { isObject, notEncodable } from "./internal/packets.ts"
 import { ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "./PacketType.ts"
 import type { ProtocolError } from "./ProtocolError.ts"
@@ -98,9 +99,6 @@ const isBinary = (value: unknown): value is ArrayBuffer | ArrayBufferView | Blob
  */
 const jsonValue = (value: object): unknown =>
   typeof (value as { toJSON?: unknown }).toJSON === "function" ? (value as { toJSON: () => unknown }).toJSON() : value
-
-/** Only a cycle is deeper than this; real payloads never are. */
-const MAX_DEPTH = 1_000
 
 /** A packet that is being encoded. */
 interface Unfinished {

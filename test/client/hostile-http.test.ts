@@ -14,7 +14,11 @@ import { listen } from "../support/serve.ts"
 describe("a client of a hostile server", () => {
   for (const [name, platform] of [
     ["the platform of browsers", Layer.empty],
-    ["the platform of Node", NodeClientPlatform.layerWith({ maxPayload: 1_000_000 })]
+    ["the platform of Node", NodeClientPlatform.layerWith({ maxPayload: 1_000_000 })],
+    [
+      "the platform of Node with an agent",
+      NodeClientPlatform.layerWith({ maxPayload: 1_000_000, agent: new Http.Agent({ keepAlive: false }) })
+    ]
   ] as const) {
     /** The error of a client on this platform about a server that answers so. */
     const answered = (
@@ -38,10 +42,18 @@ describe("a client of a hostile server", () => {
       ["nothing", (response) => response.end(), /^empty packet$/],
       ["nothing, and says so", (response) => response.writeHead(204).end(), /^GET was answered with status 204$/],
       ["an error", (response) => response.writeHead(500).end("oh"), /^GET was answered with status 500$/],
+      ["of no known status", (response) => response.writeHead(999).end("oh"), /^GET (was answered|failed: .)/],
+      ["of status 600", (response) => response.writeHead(600).end("oh"), /^GET (was answered|failed: .)/],
+      [
+        "another protocol",
+        (response) => response.writeHead(101, { connection: "upgrade", upgrade: "x" }).end(),
+        /^GET failed: ./
+      ],
       [
         "a redirection to itself",
         (response, { url }) => response.writeHead(302, { location: url! }).end(),
-        /^GET failed: ./
+        // An agent's requests follow none.
+        name.endsWith("agent") ? /^GET was answered with status 302$/ : /^GET failed: ./
       ],
       ["a redirection to nowhere", (response) => response.writeHead(302).end(), /^GET was answered with status 302$/],
       ["bytes that are no text", (response) => response.end(Buffer.from([0xff, 0xfe, 0x30])), /^not an open packet$/],

@@ -87,7 +87,7 @@ describe("a stream's buffer", () => {
       const error = yield* Effect.flip(Stream.runForEach(buffer.stream, () => Effect.sync(() => count++)))
       assert.strictEqual(count, CAPACITY)
       assert.deepStrictEqual(error, new StreamOverflow({ stream: "test", capacity: 10_000 }))
-      assert.include(error.message, `"test" has more than 10000 values waiting for its reader`)
+      assert.include(error.message, `"test" has more than 10000 values waiting`)
     })
   )
 

@@ -82,8 +82,11 @@ export interface Manager<M extends Member> extends Connection {
   readonly members: ReadonlyMap<string, M>
   /** Gives the target of a new socket, as the extras of the client change it. */
   readonly target: ClientParts["target"]
-  /** Opens the connection for a socket, or lets it use the one that is open. */
-  readonly add: (member: M) => void
+  /**
+   * Opens the connection for a socket, or lets it use the one that is open: after `begin`, in which
+   * the socket may leave.
+   */
+  readonly add: (member: M, begin: () => void) => void
   /**
    * Remembers that a socket leaves its namespace: before the server has answered its CONNECT, or
    * after.
@@ -118,7 +121,7 @@ export interface SocketRuntime extends Member {
   /** Begins to use the socket; gives the end of that. The socket ends with its last user. */
   readonly use: (makeAuth: MakeAuth) => () => void
   /** Waits until the socket is connected, or an attempt has failed that no other one follows. */
-  readonly awaitConnected: Effect.Effect<void, ConnectError>
+  readonly ready: Effect.Effect<void, ConnectError>
 }
 
 /** The target of a connection. The auth payload `true` stands for an effect. */

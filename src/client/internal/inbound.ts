@@ -13,6 +13,7 @@ import { log } from "../../internal/log.ts"
 import { makeStreamBuffer, type StreamBuffer } from "../../internal/streamBuffer.ts"
 import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { ClientOverflow } from "../ClientSocket.ts"
+import { MAX_UNHEARD, UNHEARD_FOR } from "./bounds.ts"
 import type { Received } from "./connection.ts"
 import { contextHere, scoped } from "./scoped.ts"
 
@@ -25,13 +26,6 @@ type Listener = (...args: Array<any>) => unknown
 export type Listeners = Set<Listener>
 
 export type Options = StreamOptions<ClientOverflow>
-
-/**
- * The events that wait for their first reader, and the time after the connection in which they do,
- * in milliseconds.
- */
-const MAX_UNHEARD = 256
-const UNHEARD_FOR = 1_000
 
 /** Calls the listeners that are there now. */
 export const call = (listeners: Listeners | undefined, ...args: Arguments) => {
@@ -49,11 +43,9 @@ export interface Inbound {
   readonly receive: (packet: Received) => void
   /** Runs a handler for everything that listeners are called with, until the scope closes. */
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
-  /** The same for listeners that are called with one value. */
-  readonly observe: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
   /**
-   * A stream of everything that listeners are called with, after a first value. Newer values take
-   * the place of old ones.
+   * A stream of the first arguments that listeners are called with, after a first value. Newer
+   * values take the place of old ones.
    */
   readonly watch: <A>(listeners: Listeners, first: () => A) => Stream.Stream<A>
   /** The part of the socket's face that reads events. */
@@ -214,13 +206,11 @@ export const makeInbound = (
       hear(event, args, packet)
     },
     handle: (listeners, handler) => handle(handler, (listener) => listen(listeners, listener)),
-    observe: (listeners, handler) =>
-      handle(handler, (listener) => listen(listeners, (value) => listener([value], "status"))),
     watch: (listeners, first) =>
       toStream(
         buffered("status", { overflow: "dropOldest" }, (offer) => {
           offer(first())
-          return listen(listeners, offer)
+          return listen(listeners, ([value]) => offer(value))
         })
       ) as Stream.Stream<any>,
     readers: {

@@ -12,6 +12,7 @@ import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolErro
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { Outage } from "../Reconnection.ts"
+import { MAX_FORMER } from "./bounds.ts"
 import type {
   ClientParts,
   ConnectionEnd,
@@ -25,15 +26,6 @@ import type {
   Received
 } from "./connection.ts"
 
-/**
- * The namespaces whose former sockets are remembered: a page may go through thousands over one
- * connection.
- */
-const MAX_FORMER = 1_000
-
-/** The codes of errors that are limits. Each is a reason of its own for a connection to end. */
-const LIMITS = /many a|large|deep/
-
 export const makeManager = <M extends Member>(
   options: ResolvedClientOptions,
   runtime: ManagerRuntime,
@@ -44,6 +36,8 @@ export const makeManager = <M extends Member>(
   const { now, runFork } = runtime
   const members = new Map<string, M>()
   const former = new Map<string, Former>()
+  /** The members that an end is still to be told. One that leaves, or comes back, hears nothing. */
+  const untold = new Set<M>()
   let engine: Link | undefined
   /** Called when the connection has ended. */
   let onEnd: (close: EngineClient.ClientClose) => void
@@ -54,7 +48,11 @@ export const makeManager = <M extends Member>(
   let isEstablished = false
 
   const tell = (end: ConnectionEnd) => {
-    for (const member of Array.from(members.values())) member.onEnd(end)
+    for (const member of members.values()) untold.add(member)
+    for (const member of untold) {
+      untold.delete(member)
+      member.onEnd(end)
+    }
   }
 
   const encode = (packet: SocketPacket, mayHaveBinary: boolean) => {
@@ -78,7 +76,8 @@ export const makeManager = <M extends Member>(
       if (!isProtocolError(decoded)) return sink.onPacket({ ...decoded, link })
       // Nothing that the server says after a violation of the protocol can be trusted.
       const { code, message } = decoded
-      link.fail(LIMITS.test(code) ? (code as ClientCloseReason) : "parse error", message)
+      // The codes of limits are reasons of their own.
+      link.fail(/many a|large|deep/.test(code) ? (code as ClientCloseReason) : "parse error", message)
     }
     const link: Link = make(given, runtime, {
       ...sink,
@@ -122,7 +121,10 @@ export const makeManager = <M extends Member>(
 
   /** Sessions, and the pauses of the schedule between them, until nobody needs the connection. */
   const connection = Effect.gen(function* () {
-    let outage: { attempt: number; readonly since: number; readonly step: Step } | undefined
+    /** The schedule of the present outage. */
+    let step: Step | undefined
+    let attempt = 0
+    let since = 0
     while (members.size > 0) {
       const began = now()
       const { wasOpen, ...error } = yield* Effect.catchCause(session, ({ reasons }) => {
@@ -131,19 +133,21 @@ export const makeManager = <M extends Member>(
       })
       // Nobody is here any more, or somebody has come while the connection was being closed.
       if (error.reason === "forced close") continue
-      if (isEstablished) outage = undefined
+      if (isEstablished) step = undefined
       isEstablished = false
+      if (reconnection && !step) {
+        attempt = 0
+        since = wasOpen ? now() : began
+        step = yield* Schedule.toStep(reconnection)
+      }
       const { reason } = error
       const next =
-        reconnection &&
+        step &&
         (yield* Effect.exit(
-          (outage ??= { attempt: 0, since: wasOpen ? now() : began, step: yield* Schedule.toStep(reconnection) }).step(
-            yield* Clock.currentTimeMillis,
-            { reason, attempt: outage.attempt++, error, elapsed: now() - outage.since }
-          )
+          step(yield* Clock.currentTimeMillis, { reason, attempt: attempt++, error, elapsed: now() - since })
         ))
       if (!next || next._tag === "Failure") {
-        outage = undefined
+        step = undefined
         // After this, members are those that have come since.
         if (!wasOpen || next) tell({ ...error, willRetry: false })
         continue
@@ -210,9 +214,11 @@ export const makeManager = <M extends Member>(
     encode,
     send,
     leave,
-    add: (member) => {
+    add: (member, begin) => {
       const { namespace } = member
       members.set(namespace, member)
+      begin()
+      if (members.get(namespace) !== member) return
       if (isClosed) tell({ reason: "forced close", willRetry: false })
       else if (engine?.isOpen) {
         if (!engine.isMoving && former.get(namespace) !== "asked") member.onOpen()
@@ -221,6 +227,7 @@ export const makeManager = <M extends Member>(
     remove: (member) => {
       if (members.get(member.namespace) !== member) return
       members.delete(member.namespace)
+      untold.delete(member)
       if (members.size > 0) return
       if (engine) engine.close()
       else stop()

@@ -14,6 +14,11 @@ type OutgoingEvent = readonly [
   compress: boolean | undefined
 ]
 
+/** The reason why there is no acknowledgement. */
+type Unanswered = "Disconnected" | "NotSent" | "TooManyPending"
+
+type Answer<Id extends ReadonlyArray<unknown>> = (...answer: [...Id, args?: Arguments, why?: Unanswered]) => void
+
 /** Sends events in some way. */
 export interface Emitter {
   readonly emit: (event: string, ...args: Arguments) => Effect.Effect<void>
@@ -51,9 +56,9 @@ export const makeOutbound = (
 ): Outbound => {
   const { bufferOverflow, maxPendingAcks } = connection.options
   let { maxBuffered } = connection.options
-  let acks = new Map<number | undefined, readonly [event: OutgoingEvent, answer: (args?: Arguments) => void]>()
+  let acks = new Map<number | undefined, readonly [event: OutgoingEvent, answer: Answer<[]>]>()
   let ackIds = 0
-  let outbox = new Set<OutgoingEvent>()
+  const outbox = new Set<OutgoingEvent>()
 
   const pack = (event: string, args: Arguments, compress?: boolean, id?: number): OutgoingEvent => {
     // First of all, as events that are sent over a connection that is overdue would be lost.
@@ -70,7 +75,8 @@ export const makeOutbound = (
 
   const transmit = ([packet, , [event, ...args], compress]: OutgoingEvent) => {
     onSent(event as string, args)
-    connection.send(packet, compress)
+    // Somebody who has seen it may have disconnected.
+    if (isConnected()) connection.send(packet, compress)
   }
 
   /**
@@ -87,31 +93,32 @@ export const makeOutbound = (
       const [oldest] = outbox
       if (bufferOverflow !== "oldest" || !oldest) return false
       outbox.delete(oldest)
-      answer(oldest[1])
+      answer(oldest[1], undefined, "NotSent")
     }
     outbox.add(event)
     return true
   }
 
-  const answer = (id: number | undefined, args?: Arguments) => {
+  /** Ends the wait for an acknowledgement, with its arguments, or because there will be none. */
+  const answer: Answer<[id: number | undefined]> = (id, ...how) => {
     const ack = acks.get(id)
     acks.delete(id)
-    ack?.[1](args)
+    ack?.[1](...how)
   }
 
   const emitter = (isVolatile: boolean, compress?: boolean): Emitter => ({
     emit: (event, ...args) => Effect.sync(() => void emit(pack(event, args, compress), isVolatile)),
     emitWithAck: (event, ...args) => {
       const answered = Effect.callback<Arguments, AckError>((resume) => {
-        const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
-          resume(new AckError({ event, reason: { _tag } }))
+        const fail = (_tag: Unanswered) => resume(new AckError({ event, reason: { _tag } }))
         if (acks.size >= maxPendingAcks) return fail("TooManyPending")
         const id = ackIds++
         // The garbage collector would keep entries of an old map that are long over.
         if (!(id % 1_000)) acks = new Map(acks)
         const packed = pack(event, args, compress, id)
-        if (!emit(packed, isVolatile)) return fail("NotSent")
-        acks.set(id, [packed, (args) => (args ? resume(Effect.succeed(args)) : fail("Disconnected"))])
+        // Before it is sent, as somebody who sees that may disconnect.
+        acks.set(id, [packed, (args, why = "Disconnected") => (args ? resume(Effect.succeed(args)) : fail(why))])
+        if (!emit(packed, isVolatile)) answer(id, undefined, "NotSent")
         return Effect.sync(() => {
           acks.delete(id)
           outbox.delete(packed)
@@ -137,9 +144,13 @@ export const makeOutbound = (
     answer,
     mark,
     flush: () => {
-      const waiting = outbox
-      outbox = new Set()
-      for (const event of waiting) transmit(event)
+      for (const event of outbox) {
+        // Somebody who has seen an earlier one may have disconnected.
+        if (isConnected()) {
+          outbox.delete(event)
+          transmit(event)
+        }
+      }
     },
     forget: () => mark()(),
     clear: () => outbox.clear(),

@@ -36,6 +36,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
   const statuses: Listeners = new Set()
+  /** The statuses that are to be told, each to those who listened then. */
+  const untold: Array<() => void> = []
   const sent: Listeners = new Set()
 
   const isConnected = () => status._tag === "Connected"
@@ -71,9 +73,17 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     late?.interruptUnsafe()
   }
 
+  /** Tells the status. A listener may change it: others hear of that after what they hear now. */
+  const tell = () => {
+    const told = status
+    const listeners = new Set(statuses)
+    if (untold.push(() => call(listeners, [told], "status")) > 1) return
+    for (; untold[0]; untold.shift()) untold[0]()
+  }
+
   const change = (next: SocketStatus) => {
     enter(next)
-    call(statuses, status)
+    tell()
   }
 
   /**
@@ -122,16 +132,21 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** The socket wants to be connected from now on. */
   const want = () => {
     if (isWanted() || users.size === 0) return
-    change({ _tag: "Connecting" })
-    manager.add(self)
+    manager.add(self, connecting)
   }
+
+  const connecting = () => change({ _tag: "Connecting" })
 
   // -------------------------------------------------------------- the server
 
-  const onOpen = () => {
+  const onOpen = (): void => {
     if (asking || !isWanted()) return
     // A connection that has moved keeps its sockets connected.
-    if (!isConnected() && status._tag !== "Connecting") change({ _tag: "Connecting" })
+    if (!isConnected() && status._tag !== "Connecting") {
+      connecting()
+      // A listener may have left, or come back.
+      return onOpen()
+    }
     asking = []
     const [makeAuth] = users
     const fiber = (making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth)))
@@ -163,12 +178,11 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     const connected = status
     inbound.open()
     for (const packet of early) {
-      onEvent(packet)
-      // A handler may have disconnected.
-      if (status !== connected) return
+      // A handler may disconnect.
+      if (status === connected) onEvent(packet)
     }
     outbound.flush()
-    call(statuses, connected)
+    if (status === connected) tell()
   }
 
   const onEvent = (packet: Received) => {
@@ -208,7 +222,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** Waits for the first status, from the present one on, of which something is made. */
   const awaitStatus = <A, E>(select: (status: SocketStatus) => Effect.Effect<A, E> | undefined) =>
     Effect.callback<A, E>((resume) => {
-      const check = (status: SocketStatus) => {
+      const check = ([status]: readonly [SocketStatus]) => {
         const result = select(status)
         if (!result) return
         statuses.delete(check)
@@ -216,11 +230,11 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       }
       statuses.add(check)
       // The present one may be the one that is awaited.
-      check(status)
+      check([status])
       return Effect.sync(() => statuses.delete(check))
     })
 
-  const awaitConnected = Effect.suspend(() =>
+  const ready = Effect.suspend(() =>
     users.size === 0
       ? makeError("its scope closed", { _tag: "Closed" })
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
@@ -249,7 +263,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       return status._tag === "Connected" && status.recovered
     },
     status: inbound.watch(statuses, () => status),
-    onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
+    onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.handle(statuses, handler),
     disconnect: () => Effect.sync(leave),
     disconnected: awaitStatus((status) => {
       const end = status._tag === "Failed" && !status.error.willRetry ? status.error.reason : status
@@ -261,7 +275,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         // Somebody has connected to the namespace since this socket has left it.
         if (!isWanted() && manager.members.has(namespace)) return makeError("it has another socket", { _tag: "Closed" })
         want()
-        return awaitConnected
+        return ready
       }),
     onAnyOutgoing: (handler: Parameters<typeof inbound.handle>[1]) => inbound.handle(sent, handler)
   }
@@ -271,7 +285,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     target,
     socket,
     canSend,
-    awaitConnected,
+    ready,
     use: (makeAuth) => {
       users.add(makeAuth)
       want()

@@ -1,12 +1,23 @@
 import * as Http from "node:http"
 import * as Https from "node:https"
-import { Readable } from "node:stream"
 
 import type { PollRequest, PollResponse } from "../../engine/ClientPlatform.ts"
-import type { CookieJar } from "./cookieJar.ts"
+import { type CookieJar, originOf } from "./cookieJar.ts"
+
+/**
+ * The part of a `Response` that polling needs. A `Response` itself takes only what servers ought to
+ * send.
+ */
+interface Answer {
+  readonly status: number
+  /** The address where redirects ended; may be empty if there were none. */
+  readonly url: string
+  readonly headers: Pick<Headers, "getSetCookie">
+  readonly body: AsyncIterable<Uint8Array> | null
+}
 
 interface RequestRuntime {
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  readonly fetch: (url: string, init: RequestInit) => Promise<Answer>
   readonly maxPayload: number
   readonly jar: CookieJar
   readonly signal: AbortSignal
@@ -24,8 +35,11 @@ export const request = async (
     cache: "no-store",
     ...(body === undefined ? {} : { body })
   })
-  // The address where redirects ended: cookies that were set on the way are not visible.
-  if (withCredentials) jar.store(response.url === "" ? url : response.url, response.headers.getSetCookie())
+  // Cookies that were set on the way of redirects are not visible. Those of another origin, where
+  // redirects may end, would never be sent.
+  if (withCredentials && originOf(response.url || url) === originOf(url)) {
+    jar.store(url, response.headers.getSetCookie())
+  }
   return { status: response.status, body: await bodyOf(response, maxPayload) }
 }
 
@@ -36,7 +50,7 @@ export const request = async (
  */
 export const fetchOver =
   (agent: Http.Agent, tls: Https.RequestOptions) =>
-  (url: string, { body, headers, method = "GET", signal }: RequestInit): Promise<Response> =>
+  (url: string, { body, headers, method = "GET", signal }: RequestInit): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const { request } = url.startsWith("https:") ? Https : Http
       const outgoing = request(url, {
@@ -46,29 +60,28 @@ export const fetchOver =
         headers: headers as Http.OutgoingHttpHeaders,
         ...(signal ? { signal } : {})
       })
-      outgoing.once("error", reject)
-      outgoing.once("response", (incoming) => {
-        const received = new Headers()
-        for (const [name, values] of Object.entries(incoming.headersDistinct)) {
-          for (const value of values ?? []) received.append(name, value)
-        }
-        const status = incoming.statusCode!
-        const hasBody = status !== 204 && status !== 205 && status !== 304
-        if (!hasBody) incoming.resume()
-        // Of the two types of streams, which are the same, each has a name of its own.
-        const stream = hasBody ? (Readable.toWeb(incoming) as unknown as ReadableStream) : null
-        resolve(new Response(stream, { status, headers: received }))
-      })
+      outgoing.on("error", reject)
+      // A server that changes the protocol gives no response.
+      outgoing.once("close", () => reject(new Error("no response")))
+      // Nothing here may throw: nobody would catch it.
+      outgoing.once("response", (incoming) =>
+        resolve({
+          status: incoming.statusCode!,
+          url,
+          headers: { getSetCookie: () => incoming.headers["set-cookie"] ?? [] },
+          body: incoming
+        })
+      )
       outgoing.end(body as string | undefined)
     })
 
 /** The body as text. A server that sends without end is not listened to. */
-const bodyOf = async (response: Response, maxPayload: number): Promise<string> => {
-  if (response.body === null) return ""
+const bodyOf = async ({ body }: Answer, maxPayload: number): Promise<string> => {
+  if (body === null) return ""
   const chunks: Array<Uint8Array> = []
   let size = 0
   // Throwing ends the iteration, which aborts the response.
-  for await (const chunk of response.body) {
+  for await (const chunk of body) {
     size += chunk.byteLength
     if (size > maxPayload) throw new RangeError(`the response has more than ${maxPayload} bytes`)
     chunks.push(chunk)

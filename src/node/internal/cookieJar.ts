@@ -11,7 +11,7 @@ interface Kept {
 const MAX_COOKIES = 200
 
 /** Returns the origin of an address. WebSockets have the same origin as HTTP. */
-const originOf = (url: string): string => new URL(url.replace(/^ws/, "http")).origin
+export const originOf = (url: string): string => new URL(url.replace(/^ws/, "http")).origin
 
 const nameOf = (pair: string): string => pair.split("=", 1)[0]!.trim()
 

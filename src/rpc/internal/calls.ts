@@ -182,6 +182,8 @@ export class Calls {
   private onResponse(response: Extract<FromServerEncoded, { _tag: "Chunk" | "Exit" }>): void {
     const call = this.calls.get(response.requestId)
     if (call === undefined) return this.onStranger(response)
+    // A server cannot answer what it was not sent.
+    if (!call.isSent) return
     if (response._tag === "Exit") this.calls.delete(response.requestId)
     else {
       call.received++

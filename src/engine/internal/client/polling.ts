@@ -5,10 +5,8 @@ import { defectOf } from "../../../internal/defectOf.ts"
 import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
 import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
 import { type ClientPlatformShape, messageOf, type PollResponse } from "../../ClientPlatform.ts"
+import { MAX_PACKETS } from "./constants.ts"
 import { after, type ClientPolling, type RunFork, type TransportEnd } from "./transport.ts"
-
-/** The most packets of one response: a hostile server must not keep the client busy for ever. */
-const MAX_PACKETS = 100_000
 
 export interface PollingOptions {
   readonly headers: Readonly<Record<string, string>>

@@ -1,9 +1,7 @@
 import type { ClientPlatformShape, ClientWebSocket, WebSocketRequest } from "../../ClientPlatform.ts"
 import { microtask } from "../microtask.ts"
+import { TOO_LARGE } from "./constants.ts"
 import type { ClientTransport, TransportEnd } from "./transport.ts"
-
-/** A message was larger than its receiver takes (RFC 6455, 7.4.1). */
-const TOO_LARGE = 1009
 
 /**
  * The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). After `onEnd`
@@ -38,11 +36,15 @@ export const makeWebSocket = (
             if (!isClosed) onBinary(bytes)
           },
           onClose: (description, details) =>
-            details?.closeCode === TOO_LARGE
-              ? end("payload too large", description, details)
-              : isOpen && description === undefined
-                ? end("transport close", "closed by the server", details)
-                : end("transport error", description ?? "not accepted", details)
+            end(
+              details?.closeCode === TOO_LARGE
+                ? "payload too large"
+                : isOpen && description === undefined
+                  ? "transport close"
+                  : "transport error",
+              description ?? (isOpen ? "closed by the server" : "not accepted"),
+              details
+            )
         })
       } catch (cause) {
         // The platform does not take the address or a header.
