@@ -177,6 +177,8 @@ const standard: ClientPlatformShape = {
     const ws = new WebSocket(url, protocols as Array<string>)
     let cause: unknown
     ws.binaryType = "arraybuffer"
+    // Nobody else has this socket, and pages load every byte.
+    /* oxlint-disable unicorn/prefer-add-event-listener */
     ws.onopen = onOpen
     ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === "string" ? onText(data) : onBinary(new Uint8Array(data))
@@ -184,6 +186,7 @@ const standard: ClientPlatformShape = {
     ws.onerror = (event) => (cause = (event as Partial<ErrorEvent>).error)
     ws.onclose = ({ code: closeCode, reason: closeReason, wasClean }) =>
       onClose(wasClean ? undefined : closeReason || `closed with code ${closeCode}`, { closeCode, closeReason, cause })
+    /* oxlint-enable unicorn/prefer-add-event-listener */
     return ws as ClientWebSocket
   },
   onOffline: listen("offline")

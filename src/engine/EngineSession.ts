@@ -219,8 +219,8 @@ export abstract class EngineSession extends Inspectable.Class {
    *
    * With `overflow: "fail"`, the default, a reader for which more than `capacity` messages wait
    * (default 10,000) gets a `StreamOverflow`; the session stays open. The same holds for more than
-   * 16 MiB of messages, whatever the policy; one that is larger waits alone. With `suspend`, the client is
-   * not read while that many wait; see {@link pauseUnsafe} for the consequences.
+   * 16 MiB of messages, whatever the policy; one that is larger waits alone. With `suspend`, the
+   * client is not read while that many wait; see {@link pauseUnsafe} for the consequences.
    *
    * **Gotchas**
    *

@@ -55,8 +55,8 @@ export class OutboundMessage {
   }
 
   /**
-   * The bytes that it counts while it waits in an outbox: its size, or more if its text takes more in
-   * memory; its place; and its objects, unless it is shared.
+   * The bytes that it counts while it waits in an outbox: its size, or more if its text takes more
+   * in memory; its place; and its objects, unless it is shared.
    */
   get waitingBytes(): number {
     const { attachments, byteLength, shared, text } = this

@@ -3,9 +3,9 @@ import type { Duplex } from "node:stream"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 
 /**
- * Bytes of up to this length are copied into one piece with their neighbours. Longer ones are written
- * as they are, after their header. Texts are always copied: a socket would keep them with up to two
- * bytes for a character that it counts as one.
+ * Bytes of up to this length are copied into one piece with their neighbours. Longer ones are
+ * written as they are, after their header. Texts are always copied: a socket would keep them with
+ * up to two bytes for a character that it counts as one.
  */
 const COPIED = 512
 
@@ -69,8 +69,8 @@ export class FrameBatch {
   }
 
   /**
-   * The same for a peer that does not read: calls back for each write, and returns their number. What
-   * waits must not keep the memory that small buffers share.
+   * The same for a peer that does not read: calls back for each write, and returns their number.
+   * What waits must not keep the memory that small buffers share.
    */
   writeWaiting(socket: Duplex, onWritten: () => void): number {
     return this.write(socket, Buffer.allocUnsafeSlow, onWritten, onWritten)

@@ -46,8 +46,8 @@ const LARGE_READ = 16 * 1024
 const LARGE_WRITE = 256 * 1024
 
 /**
- * The memory of a write that waits, beside its bytes: a buffer and its place in the socket. Measured
- * with V8 on 64 bits.
+ * The memory of a write that waits, beside its bytes: a buffer and its place in the socket.
+ * Measured with V8 on 64 bits.
  */
 const WRITE = 320
 
@@ -149,8 +149,8 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   private isWaiting = false
   onWritten: (() => void) | undefined
   /**
-   * The writes that the peer has not taken. What is written while nothing waits does not count: most
-   * of it leaves at once.
+   * The writes that the peer has not taken. What is written while nothing waits does not count:
+   * most of it leaves at once.
    */
   private unread = 0
   /** Called when the peer has taken one of these writes. Made with the first one. */
