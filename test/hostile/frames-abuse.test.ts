@@ -157,7 +157,12 @@ describe("pings of a client that does not read", () => {
     Effect.gen(function* () {
       const { ended, socket } = yield* open()
       socket.pause()
-      socket.write(Buffer.concat(Array.from({ length: 1_000 }, () => frame(PING, Buffer.alloc(125)))))
+      // The first answers fit into the buffers of the system.
+      const pings = Buffer.concat(Array.from({ length: 1_000 }, () => frame(PING, Buffer.alloc(125))))
+      const send = () => {
+        if (!socket.destroyed) socket.write(pings, send)
+      }
+      send()
       assert.deepStrictEqual(closeReason(yield* ended), [
         "outbox overflow",
         "the peer does not take the answers to its pings"

@@ -73,12 +73,11 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     late?.interruptUnsafe()
   }
 
-  /** Tells the status. A listener may change it: others hear of that after what they hear now. */
+  /** Tells the status. A listener may change it: then all hear this one first, and that one at once. */
   const tell = () => {
     const told = status
-    const listeners = new Set(statuses)
-    if (untold.push(() => call(listeners, [told], "status")) > 1) return
-    for (; untold[0]; untold.shift()) untold[0]()
+    for (const listener of statuses) untold.push(() => listener([told], "status"))
+    while (untold[0]) untold.shift()!()
   }
 
   const change = (next: SocketStatus) => {
