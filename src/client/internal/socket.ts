@@ -73,7 +73,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     late?.interruptUnsafe()
   }
 
-  /** Tells the status. A listener may change it: then all hear this one first, and that one at once. */
+  /** Tells the status. A listener may change it: all hear this one first, and that one at once. */
   const tell = () => {
     const told = status
     for (const listener of statuses) untold.push(() => listener([told], "status"))

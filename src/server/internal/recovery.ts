@@ -5,9 +5,8 @@ import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
-import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
-import { NO_OFFSET } from "../../adapter/StoredSession.ts"
+import { formerOf, hashOfOffset } from "./formerOffset.ts"
 import { greeting } from "./greeting.ts"
 import { isOffset, Offsets } from "./offsets.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
@@ -158,7 +157,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { offset, pid } = socket.rawAuth
     if (typeof pid !== "string") return
     const position = this.offsets.positionOf(offset, this.log.head)
-    const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
+    const former = hashOfOffset(offset)
     const away = this.take(pid)
     // Handlers of the end of the other connection may have done anything.
     if (socket.isDisconnected) {
@@ -229,7 +228,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace, server } = this
     const { environment } = namespace
     const { connection, resumption } = socket
-    const former = resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
+    const former = formerOf(resumption)
     // Its builder, and its middleware, may have seen the id of the session that it does not get.
     if (resumption?._tag === "Claimed") {
       this.forget(socket, resumption.away.session.pid)

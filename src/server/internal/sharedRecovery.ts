@@ -7,15 +7,16 @@ import type { BroadcastFlags, BroadcastPacket, RecoveryHost } from "../../adapte
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import { hashOf } from "../../internal/namespacePattern.ts"
 import { CatchUp, type CaughtUp } from "../../recovery/CatchUp.ts"
 import * as LogPosition from "../../adapter/LogPosition.ts"
 import { LaterEntries } from "../../recovery/LaterEntries.ts"
 import { RecentEntries } from "../../recovery/RecentEntries.ts"
 import type { MissReason } from "../../recovery/RecoverySession.ts"
-import type { Recent, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
-import { isSecret, NO_OFFSET } from "../../adapter/StoredSession.ts"
+import type { Recent, SharedLog } from "../../adapter/SharedLog.ts"
+import { isSecret } from "../../adapter/StoredSession.ts"
 import { recoveries } from "../ServerMetrics.ts"
+import { directed } from "./directed.ts"
+import { formerOf, hashOfOffset } from "./formerOffset.ts"
 import { greeting } from "./greeting.ts"
 import { LiveSession, sessionOf } from "./liveSession.ts"
 import { LiveSessions, REFRESH, tryTo } from "./liveSessions.ts"
@@ -166,7 +167,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const { offset, pid } = socket.rawAuth
     if (socket.connection.isLegacy) return undefined
     if (typeof pid !== "string") return this.log.place === undefined ? isReady(this.log) : undefined
-    const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
+    const former = hashOfOffset(offset)
     const miss = (reason: MissReason) => {
       if (socket.resumption?._tag === "CatchingUp") socket.resumption.catchUp.fail(reason)
       else socket.resumption = { _tag: "Missing", reason, former }
@@ -387,20 +388,3 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
 
 /** The offset of events for a client that may have missed something: it is none. */
 const NOTHING = "-"
-
-const formerOf = (resumption: Resumption | undefined): number =>
-  resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
-
-/** An event for one socket, as it is in the log. */
-const directed = (
-  sid: string,
-  { data, mayHaveBinary }: EventData,
-  { compress }: Pick<BroadcastFlags, "compress">
-): SharedMessage => ({
-  _tag: "Broadcast",
-  data: data as BroadcastPacket["data"],
-  mayHaveBinary,
-  selection: { rooms: [sid], except: [] },
-  flags: { volatile: false, compress },
-  direct: true
-})
