@@ -213,11 +213,12 @@ export const connect = <const T extends Target, R = never>(
   namespace: T,
   ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
-  Effect.flatMap(open(namespace, options[0]), ({ ready, socket }) => Effect.map(ready, () => socket)) as Effect.Effect<
-    any,
-    ConnectError,
-    any
-  >
+  Effect.flatMap(open(namespace, options[0]), ([{ ready, socket }, leave]) =>
+    Effect.map(
+      Effect.onExit(ready, ({ _tag }) => Effect.sync(() => _tag === "Failure" && leave())),
+      () => socket
+    )
+  ) as Effect.Effect<any, ConnectError, any>
 
 /**
  * Connects to a namespace without waiting, until the scope closes. Events that are emitted wait
@@ -230,7 +231,7 @@ export const socket = <const T extends Target, R = never>(
   namespace: T,
   ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, never, SocketIoClient | Scope.Scope | R> =>
-  Effect.map(open(namespace, options[0]), ({ socket }) => socket) as Effect.Effect<any, never, any>
+  Effect.map(open(namespace, options[0]), ([{ socket }]) => socket) as Effect.Effect<any, never, any>
 
 /** The options of any namespace. */
 interface AnyOptions {
@@ -254,8 +255,7 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptio
   const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
     // Another contract or auth needs another client.
-    throw new Error(`"${namespace}" is connected already with another ${other}`)
+    throw new Error(`"${namespace}" has another ${other}`)
   }
-  yield* scoped(() => runtime.use(makeAuth))
-  return runtime
+  return [runtime, yield* scoped(() => runtime.use(makeAuth))] as const
 })

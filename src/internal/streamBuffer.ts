@@ -1,10 +1,8 @@
+import { CAPACITY } from "./streamCapacity.ts"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../StreamOptions.ts"
-
-/** The number of values that may wait in a stream by default. */
-export const CAPACITY = 10_000
 
 /** The waiting values of one stream. */
 export interface StreamBuffer<in out A, out E> {

@@ -83,6 +83,28 @@ describe("a connection that the official server recovers", () => {
     )
   }
 
+  it.live("is not recovered if the server sends more again than the client keeps until it is told so", () =>
+    Effect.gen(function* () {
+      const { io, url } = yield* recovering
+      const client = yield* Layer.build(
+        SocketIoClient.layer({ url, transports: ["websocket"], reconnection: Schedule.spaced("50 millis") })
+      )
+      const socket = yield* Effect.provideContext(SocketIoClient.connect("/"), client)
+      const statuses = yield* Stream.toQueue(socket.status, { capacity: "unbounded" })
+      const first = yield* connected(statuses)
+      io.to("room").emit("news", 0)
+      yield* socket.stream("news").pipe(Stream.take(1), Stream.runDrain)
+      const onServer = io.of("/").sockets.get(first.id)!
+      const gone = new Promise((resolve) => onServer.once("disconnect", resolve))
+      onServer.conn.transport.close()
+      onServer.conn.close()
+      yield* Effect.promise(() => gone)
+      for (let i = 1; i <= 10_001; i++) io.to("room").emit("news", i)
+      const again = yield* connected(statuses)
+      assert.deepStrictEqual(again, { _tag: "Connected", id: first.id, recovered: false })
+    })
+  )
+
   it.live("is a new one after the server has disconnected it", () =>
     Effect.gen(function* () {
       const { url } = yield* recovering

@@ -77,11 +77,30 @@ describe("two users of one namespace", () => {
       for (const other of [use(SocketIoClient.connect(Other)), use(SocketIoClient.connect("/chat"))]) {
         assert.include(
           message(yield* Effect.exit<unknown, unknown, Scope.Scope>(other)),
-          '"/chat" is connected already with another contract'
+          '"/chat" has another contract'
         )
       }
       const auth = SocketIoClient.connect(Chat, { auth: { token: "b" } } as {})
-      assert.include(message(yield* Effect.exit(use(auth))), "with another auth")
+      assert.include(message(yield* Effect.exit(use(auth))), "has another auth")
+    })
+  )
+
+  it.live("leave it when they give up: the next one may come with another auth", () =>
+    Effect.gen(function* () {
+      const { came, io, use } = yield* chatting
+      const asked: Array<unknown> = []
+      let isOpen = false
+      io.of("/chat").use(({ handshake }, next) => {
+        asked.push(handshake.auth)
+        if (isOpen) next()
+      })
+      const impatient = yield* Effect.forkChild(use(SocketIoClient.connect("/chat", { auth: { token: "a" } })))
+      yield* eventually(() => asked.length === 1)
+      yield* Fiber.interrupt(impatient)
+      isOpen = true
+      const socket = yield* use(SocketIoClient.connect("/chat", { auth: { token: "b" } }))
+      assert.isTrue(socket.connected)
+      assert.deepStrictEqual(came, [{ token: "b" }])
     })
   )
 

@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
-import { CAPACITY, makeStreamBuffer, makeSuspendingBuffer } from "../../src/internal/streamBuffer.ts"
+import { makeStreamBuffer, makeSuspendingBuffer } from "../../src/internal/streamBuffer.ts"
+import { CAPACITY } from "../../src/internal/streamCapacity.ts"
 import { type Overflow, type StreamOptions, StreamOverflow } from "../../src/StreamOptions.ts"
 
 const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })

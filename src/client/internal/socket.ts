@@ -3,7 +3,7 @@ import type * as Fiber from "effect/Fiber"
 
 import { defectOf } from "../../internal/defectOf.ts"
 import { log } from "../../internal/log.ts"
-import { CAPACITY } from "../../internal/streamBuffer.ts"
+import { CAPACITY } from "../../internal/streamCapacity.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import {
@@ -209,7 +209,11 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         return disconnected("io server disconnect")
       case EVENT:
         if (isJoined()) onEvent(packet)
-        else if (asking && asking.length < CAPACITY) asking.push(packet)
+        else if (asking) {
+          if (asking.length < CAPACITY) asking.push(packet)
+          // It misses this one: it has recovered nothing.
+          else pid = undefined
+        }
         return
       case ACK:
         return outbound.answer(id, data as Arguments)

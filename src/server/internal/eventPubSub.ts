@@ -3,7 +3,7 @@ import * as MutableList from "effect/MutableList"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 
-import { CAPACITY } from "../../internal/streamBuffer.ts"
+import { CAPACITY } from "../../internal/streamCapacity.ts"
 import type { PubSubOptions } from "../BroadcastOperator.ts"
 import { type Emission, reaches } from "./emissions.ts"
 import type { Broadcaster, Target } from "./ports.ts"

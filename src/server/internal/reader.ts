@@ -1,7 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
-import { CAPACITY } from "../../internal/streamBuffer.ts"
+import { CAPACITY } from "../../internal/streamCapacity.ts"
 import { type Overflow, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import type { Backlog } from "./backlog.ts"
