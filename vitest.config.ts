@@ -58,7 +58,6 @@ const suites: Partial<Record<RuntimeName, ReadonlyArray<string>>> = {
   ...(isFull
     ? {
         node22: [conformance, official],
-        node24: [official],
         node26: [conformance, official],
         "node-on-bun": [official],
         "node-on-deno": [official]

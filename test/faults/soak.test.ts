@@ -8,7 +8,7 @@ import { assert, it } from "@effect/vitest"
 import { costly } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 
-const CLIENTS = costly(300, 100, 60)
+const CLIENTS = costly(300, 60, 60)
 
 it("clients that come, talk and go in every way leave nothing behind in the server", { timeout: 250_000 }, async () => {
   const args = [`${root}test/faults/soak.ts`, "--rounds", "5", "--clients", String(CLIENTS)]

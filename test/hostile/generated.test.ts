@@ -4,10 +4,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
-import { count } from "../support/extent.ts"
+import { costly } from "../support/extent.ts"
 import { entrances, pour } from "./memory.ts"
 
-const INPUTS = count(100_000, 2_000)
+const INPUTS = costly(100_000, 25_000, 2_000)
 
 describe(`${INPUTS} generated inputs`, () => {
   for (const [seed, entrance] of entrances.entries()) {

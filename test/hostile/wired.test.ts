@@ -7,12 +7,12 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Attack, type Census } from "./attack.ts"
 import { entrances } from "./entrances.ts"
 import { featureEntrances } from "./featureEntrances.ts"
-import { count } from "../support/extent.ts"
+import { costly } from "../support/extent.ts"
 
-const REQUESTS = count(100_000, 2_000)
-const GARBAGE = count(500, 50)
-const INPUTS = count(3_000, 200)
-const TIMES = count(50, 4)
+const REQUESTS = costly(100_000, 25_000, 2_000)
+const GARBAGE = costly(500, 150, 50)
+const INPUTS = costly(3_000, 800, 200)
+const TIMES = costly(50, 15, 4)
 
 describe("over real connections", () => {
   let attack: Attack

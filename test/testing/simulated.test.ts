@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 
 import * as Simulation from "../../src/testing/Simulation.ts"
-import { count } from "../support/extent.ts"
+import { costly } from "../support/extent.ts"
 import { eachPart, isAsked } from "../support/seeds.ts"
 import { conversation } from "./scenarios/conversation.ts"
 import { duplicateAcks } from "./scenarios/wire.ts"
@@ -32,7 +32,7 @@ describe("conversations go as they must, whatever happens to their networks", ()
   if (!isAsked) {
     for (const [seed, what] of Object.entries(knownSeeds)) it.live(`seed ${seed}: ${what}`, () => checked(Number(seed)))
   }
-  eachPart(count(2_000, 100), ({ first, seeds }) =>
+  eachPart(costly(2_000, 800, 100), ({ first, seeds }) =>
     Effect.forEach(
       Array.from({ length: seeds }, (_, i) => first + i),
       checked,
