@@ -57,7 +57,7 @@ const suites: Partial<Record<RuntimeName, ReadonlyArray<string>>> = {
   deno: isFull ? [conformance, official, others] : [conformance, official],
   ...(isFull
     ? {
-        node22: [conformance, official],
+        node22: [official],
         node26: [conformance, official],
         "node-on-bun": [official],
         "node-on-deno": [official]

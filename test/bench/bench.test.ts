@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 
+import { isExhaustive } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 import { parse } from "./options.ts"
 import { draw, rowsOf as drawnOf } from "./picture.ts"
@@ -93,49 +94,57 @@ describe("npm run bench", () => {
     assert.deepStrictEqual(cells(pairs), ["20.0", "40.0", "0.90", "0.50–2.00"])
   })
 
-  it("measures another checkout turn by turn, and says whether a row is worse", { timeout: LIMIT }, async () => {
-    const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
-    // Against itself; no figure is so uncertain as to be worse by this much, or to be measured again.
-    const printed = await bench(
-      "--against",
-      root,
-      "--within",
-      "100000",
-      "--scenario",
-      "echo",
-      "--repetitions",
-      "3",
-      ...few
-    )
-    const [[title, , other, ours, , , , pairs] = []] = rowsOf(printed)
-    assert.strictEqual(title, "echo, 2 in flight")
-    assertPositive(other)
-    assertPositive(ours)
-    assert.strictEqual(pairs, "3")
-    assert.include(printed, "Every row is within 100000 % of the other checkout's, or better.")
-  })
-
-  it("goes on where it was broken off, and adds up what was measured in parts", { timeout: LIMIT }, async () => {
-    const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
-    const directory = mkdtempSync(join(tmpdir(), "bench-"))
-    const file = join(directory, "runs.jsonl")
-    const measured = (scenario: string) =>
-      bench("--scenario", scenario, "--repetitions", "1", "--json", file, "--resume", ...few)
-    const runs = () => readFileSync(file, "utf8").trim().split("\n")
-    try {
-      const [echo] = rowsOf(await measured("echo"))
-      // The run of one server alone does not count, nor does a line that was broken off.
-      const [own, theirs] = runs()
-      writeFileSync(file, `${own}\n${theirs}\n${own!.replaceAll('"echo"', '"ack"')}\n{"scen`)
-      const [ack] = rowsOf(await measured("ack"))
-      assert.lengthOf(runs(), 6)
-      const both = await measured("echo,ack")
-      assert.deepStrictEqual(rowsOf(both), [echo!, ack!])
-      assert.lengthOf(runs(), 6)
-    } finally {
-      rmSync(directory, { recursive: true })
+  it.skipIf(!isExhaustive)(
+    "measures another checkout turn by turn, and says whether a row is worse",
+    { timeout: LIMIT },
+    async () => {
+      const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
+      // Against itself; no figure is so uncertain as to be worse by this much, or to be measured again.
+      const printed = await bench(
+        "--against",
+        root,
+        "--within",
+        "100000",
+        "--scenario",
+        "echo",
+        "--repetitions",
+        "3",
+        ...few
+      )
+      const [[title, , other, ours, , , , pairs] = []] = rowsOf(printed)
+      assert.strictEqual(title, "echo, 2 in flight")
+      assertPositive(other)
+      assertPositive(ours)
+      assert.strictEqual(pairs, "3")
+      assert.include(printed, "Every row is within 100000 % of the other checkout's, or better.")
     }
-  })
+  )
+
+  it.skipIf(!isExhaustive)(
+    "goes on where it was broken off, and adds up what was measured in parts",
+    { timeout: LIMIT },
+    async () => {
+      const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
+      const directory = mkdtempSync(join(tmpdir(), "bench-"))
+      const file = join(directory, "runs.jsonl")
+      const measured = (scenario: string) =>
+        bench("--scenario", scenario, "--repetitions", "1", "--json", file, "--resume", ...few)
+      const runs = () => readFileSync(file, "utf8").trim().split("\n")
+      try {
+        const [echo] = rowsOf(await measured("echo"))
+        // The run of one server alone does not count, nor does a line that was broken off.
+        const [own, theirs] = runs()
+        writeFileSync(file, `${own}\n${theirs}\n${own!.replaceAll('"echo"', '"ack"')}\n{"scen`)
+        const [ack] = rowsOf(await measured("ack"))
+        assert.lengthOf(runs(), 6)
+        const both = await measured("echo,ack")
+        assert.deepStrictEqual(rowsOf(both), [echo!, ack!])
+        assert.lengthOf(runs(), 6)
+      } finally {
+        rmSync(directory, { recursive: true })
+      }
+    }
+  )
 
   it("knows how uncertain a median is, whatever a single run does", () => {
     assert.strictEqual(uncertainty([1, 1]), Infinity)

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, it } from "@effect/vitest"
 
-import { isFull } from "../support/extent.ts"
+import { isCi, rows } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
 import { type RunningServers, startRedis } from "../support/redisServer.ts"
 import { officialEmitter } from "./emitters.ts"
@@ -37,7 +37,10 @@ const engines: ReadonlyArray<Omit<Suite, "kinds">> = [
 
 const suites: ReadonlyArray<Suite> = engines.flatMap((engine) => clusters.map((kinds) => ({ ...engine, kinds })))
 
-/** A quick run has one cluster of both kinds. */
+/** CI has clusters of both kinds alone. */
+const isUsual = ({ kinds }: Suite): boolean => kinds !== clusters[1]
+
+/** A quick run has one of them. */
 const isEssential = ({ adapter, kinds }: Suite): boolean => adapter === "redis" && kinds !== clusters[1]
 
 /** Clusters of this library alone take the other client. */
@@ -58,7 +61,7 @@ afterAll(async () => {
   for (const running of redises.values()) await (await running).stop()
 })
 
-for (const suite of isFull ? suites : suites.filter(isEssential)) {
+for (const suite of rows(suites, isCi ? isUsual : isEssential)) {
   const { adapter, kinds, masters } = suite
   describe(titleOf(suite), requires("Redis"), () => {
     let cluster: Cluster

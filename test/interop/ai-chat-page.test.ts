@@ -13,6 +13,9 @@ import { requires } from "../support/peers.ts"
 
 const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ")
 
+/** A page that is not in front draws nothing, so it is not asked when it draws. */
+const PATIENCE = { timeout: 20_000, polling: 50 }
+
 /** Waits until the page has so many words of an answer. */
 const has = (page: Page, count: number) =>
   page.waitForFunction(
@@ -20,14 +23,15 @@ const has = (page: Page, count: number) =>
       const answer = document.querySelector("#messages [data-role=assistant]:last-child")?.textContent ?? ""
       return answer.split(" ").filter(Boolean).length >= count
     },
-    { timeout: 15_000 },
+    PATIENCE,
     count
   )
 
 const answerOf = (page: Page) =>
   page.$eval("#messages [data-role=assistant]:last-child", (line) => line.textContent?.trim())
 
-const isIdle = (page: Page) => page.waitForSelector("[data-busy=false][data-connected=true]", { timeout: 15_000 })
+const isIdle = (page: Page) =>
+  page.waitForFunction(() => document.querySelector("[data-busy=false][data-connected=true]") !== null, PATIENCE)
 
 const ask = async (page: Page, text: string) => {
   await isIdle(page)
@@ -40,7 +44,8 @@ describe("the pages of the chat with a model", requires("Chromium"), () => {
   let browser: TestBrowser
 
   beforeAll(async () => {
-    example = await runExample("ai-chat/server.ts", { PAUSE: "15" })
+    // The second page must open while the answer is under way.
+    example = await runExample("ai-chat/server.ts", { PAUSE: "100" })
     browser = await launchChromium()
   })
 
