@@ -9,6 +9,7 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { CurrentSlot } from "../../src/rpc/internal/slot.ts"
 import * as SocketIoRpcServer from "../../src/rpc/SocketIoRpcServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
+import { died, request, success } from "./frameValues.ts"
 
 /** A text whose decoding waits for the test. */
 const slowText = (gate: Deferred.Deferred<void>) =>
@@ -90,19 +91,6 @@ const world = Effect.fnUntraced(function* (options: SocketIoRpcServer.ServerOpti
   }
 })
 
-const request = (id: unknown, tag: string, payload?: unknown, more: object = {}) => ({
-  _tag: "Request",
-  id,
-  tag,
-  payload,
-  ...more
-})
-const success = (requestId: unknown, value: unknown) => ({ _tag: "Exit", requestId, exit: { _tag: "Success", value } })
-const died = (requestId: unknown, defect: string) => ({
-  _tag: "Exit",
-  requestId,
-  exit: { _tag: "Failure", cause: [{ _tag: "Die", defect }] }
-})
 const tooMany = (requestId: unknown, count: number) => died(requestId, `too many requests in flight: ${count}`)
 
 const it_ = (what: string, test: () => Effect.Effect<unknown, any, any>) =>

@@ -11,6 +11,7 @@ import * as SocketIoRpcServer from "../../src/rpc/SocketIoRpcServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { count } from "../support/extent.ts"
+import { died, request, success } from "./frameValues.ts"
 
 class Group extends RpcGroup.make(
   Rpc.make("Add", { payload: { a: Schema.Int, b: Schema.Int }, success: Schema.Int }),
@@ -86,19 +87,6 @@ const byHand = Effect.fnUntraced(function* (options: SocketIoRpcServer.ServerOpt
   return { seen, socket, say, hear, ask }
 })
 
-const request = (id: unknown, tag: string, payload?: unknown, more: object = {}) => ({
-  _tag: "Request",
-  id,
-  tag,
-  payload,
-  ...more
-})
-const success = (requestId: unknown, value: unknown) => ({ _tag: "Exit", requestId, exit: { _tag: "Success", value } })
-const died = (requestId: unknown, defect: string) => ({
-  _tag: "Exit",
-  requestId,
-  exit: { _tag: "Failure", cause: [{ _tag: "Die", defect }] }
-})
 const chunk = (requestId: unknown, value: number) => ({ _tag: "Chunk", requestId, values: [value] })
 const ack = (requestId: unknown) => ({ _tag: "Ack", requestId })
 
