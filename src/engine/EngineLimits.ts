@@ -30,9 +30,10 @@ export interface EngineLimits {
    * The bytes that may wait for one client that does not read them. `outboxOverflow` is the policy
    * for more. Default: 16,777,216.
    *
-   * What waits counts with the memory that holds it: a message with 64 bytes if others wait for it,
-   * too, and otherwise with 200, and 200 for each of its attachments; a write to a WebSocket whose
-   * peer does not read with 320; a text with a wide character two bytes for each of its characters.
+   * The memory that holds a message counts, too: 64 bytes if other clients get the same message,
+   * and otherwise 200, and 200 for each of its attachments. A write to a WebSocket whose peer does
+   * not read counts 320 more. A text with a wide character counts two bytes for each of its
+   * characters.
    *
    * A larger message is accepted if nothing else waits. With the policy `disconnect`, messages that
    * are sent within one turn of the event loop do not close a client, up to four times the budget:

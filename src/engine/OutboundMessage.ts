@@ -87,7 +87,7 @@ const OBJECTS = 280
 // The figures of V8 on 64 bits, measured with messages that wait.
 
 /**
- * The place of a message or packet in an outbox, in bytes.
+ * The place of a message or packet in an outbox, or in a stream, in bytes.
  *
  * @since 0.1.0
  * @category constants

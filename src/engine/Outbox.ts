@@ -72,9 +72,9 @@ interface DropCounter {
 /**
  * The messages that wait for one client, the oldest first.
  *
- * A message is dropped as a whole, with its attachments. What waits counts with the memory that it
- * takes: small messages take far more than their bytes. A shared message is held by reference: its
- * bytes count in full in every outbox that it waits in, its objects in none.
+ * A message is dropped as a whole, with its attachments. Messages count with the memory that they
+ * take: small ones take far more than their bytes. A shared message is held by reference: its bytes
+ * count in full in every outbox that it waits in, its objects in none.
  *
  * @since 0.1.0
  * @category models

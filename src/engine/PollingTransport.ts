@@ -43,8 +43,8 @@ const UPGRADING_RELEASES = 4
 const UPGRADING_HOLD = 100
 
 /**
- * The number of messages in one response. What has waited for a long time leaves with several
- * polls, so that other clients have their turns between them.
+ * The number of messages in one response. Many messages leave with several polls, so that other
+ * clients have their turns between them.
  */
 const RESPONSE_MESSAGES = 5_000
 

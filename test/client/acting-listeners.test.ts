@@ -52,6 +52,18 @@ const statuses = Effect.fnUntraced(function* (socket: ClientSocketBase) {
 const when = (socket: ClientSocketBase, name: string, act: () => Effect.Effect<unknown, unknown>) =>
   socket.onStatus((status) => (nameOf(status) === name ? act() : Effect.void))
 
+/** The same for the first status of this name. */
+const whenFirst = (socket: ClientSocketBase, name: string, act: () => Effect.Effect<unknown, unknown>) => {
+  let isDone = false
+  return when(socket, name, () =>
+    Effect.suspend(() => {
+      if (isDone) return Effect.void
+      isDone = true
+      return act()
+    })
+  )
+}
+
 describe("a socket that a listener of its status takes out", () => {
   it.effect("is not asked for when the connection is open again, and can come back", () =>
     Effect.gen(function* () {
@@ -61,10 +73,7 @@ describe("a socket that a listener of its status takes out", () => {
       last().accept()
       admit("/a", "/b")
       const seen = yield* statuses(a)
-      let isDone = false
-      yield* when(a, "Connecting", () =>
-        Effect.suspend(() => (isDone ? Effect.void : ((isDone = true), a.disconnect())))
-      )
+      yield* whenFirst(a, "Connecting", () => a.disconnect())
       yield* lose
       assert.deepStrictEqual(last().take(), ["40/b,"])
       assert.deepStrictEqual(seen, ["Connected", "transport error", "Connecting", "io client disconnect"])
@@ -83,14 +92,7 @@ describe("a socket that a listener of its status takes out", () => {
       yield* socket("/b")
       last().accept()
       admit("/a", "/b")
-      let isDone = false
-      yield* when(a, "Connecting", () =>
-        Effect.suspend(() => {
-          if (isDone) return Effect.void
-          isDone = true
-          return Effect.andThen(a.disconnect(), a.reconnect())
-        })
-      )
+      yield* whenFirst(a, "Connecting", () => Effect.andThen(a.disconnect(), a.reconnect()))
       const seen = yield* statuses(a)
       yield* lose
       assert.deepStrictEqual(last().take(), ["40/a,", "40/b,"])

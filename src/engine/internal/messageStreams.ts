@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 
 import { costOf } from "../../internal/cost.ts"
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
+import { PLACE } from "../OutboundMessage.ts"
 
 /**
  * The number of messages that are held for the first reader. After that, the client is not read.
@@ -20,9 +21,6 @@ const MAX_BYTES = 16 * 1024 * 1024
 
 /** The memory of those that are held for the first reader, who has room for more then. */
 const MAX_HELD_BYTES = MAX_BYTES / 2
-
-/** The place of a message that waits, in bytes. */
-const PLACE = 64
 
 /** A message of a session: text, or bytes. */
 export type Message = string | Uint8Array

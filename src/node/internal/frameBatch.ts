@@ -70,7 +70,7 @@ export class FrameBatch {
 
   /**
    * The same for a peer that does not read: calls back for each write, and returns their number.
-   * What waits must not keep the memory that small buffers share.
+   * Bytes that wait must not keep the memory that small buffers share.
    */
   writeWaiting(socket: Duplex, onWritten: () => void): number {
     return this.write(socket, Buffer.allocUnsafeSlow, onWritten, onWritten)
