@@ -11,7 +11,7 @@ import { count } from "../support/extent.ts"
 import { faultyProxy } from "../support/FaultyProxy.ts"
 import { requires } from "../support/peers.ts"
 import { type RunningServers, startRedis } from "../support/redisServer.ts"
-import { type AdapterKind, connect, eventually, RpcCluster, type RpcPeer } from "./redisServers.ts"
+import { type AdapterKind, connect, eventually, MAX_MESSAGE_BYTES, RpcCluster, type RpcPeer } from "./redisServers.ts"
 
 describe("calls over Redis", requires("Redis"), () => {
   let redis: RunningServers
@@ -166,6 +166,34 @@ describe("calls over Redis", requires("Redis"), () => {
       )
     })
   }
+
+  it_("an answer that is too large for the stream is a defect of its call, and of no other", () =>
+    Effect.gen(function* () {
+      const world = cluster("streams")
+      const one = yield* world.start("one")
+      const client = yield* connect(one)
+      const length = MAX_MESSAGE_BYTES
+      const [other, there, away] = [
+        yield* fork(client.calls.Ask({ n: 1 })),
+        yield* fork(client.calls.Text({ n: 2, length })),
+        yield* fork(client.calls.Text({ n: 3, length }))
+      ]
+      yield* eventually("the requests", () => world.seen.begun.length === 3)
+      const isRefused = (exit: Exit.Exit<unknown, any>) => {
+        assert.isTrue(Exit.hasDies(exit), String(exit))
+        assert.match(String(exit), /no server would read this message/)
+      }
+      isRefused(yield* Effect.exit(Stream.runDrain(client.calls.Texts({ lengths: [1, length, 2] }))))
+      yield* world.answer(2)
+      isRefused(yield* Fiber.join(there))
+      yield* client.cut()
+      yield* world.answer(3)
+      assert.isTrue(yield* client.back(one))
+      isRefused(yield* Fiber.join(away))
+      yield* world.answer(1)
+      assert.deepStrictEqual(yield* Fiber.join(other), Exit.succeed(1))
+    })
+  )
 
   /** Sends of a server are on their way. */
   const turns = Effect.promise(async () => {

@@ -20,6 +20,8 @@ import { Relay } from "../recovery/relay.ts"
 
 export class Group extends RpcGroup.make(
   Rpc.make("Where", { success: Schema.String }),
+  Rpc.make("Text", { payload: { n: Schema.Int, length: Schema.Int }, success: Schema.String }),
+  Rpc.make("Texts", { payload: { lengths: Schema.Array(Schema.Int) }, success: Schema.String, stream: true }),
   Rpc.make("Ask", { payload: { n: Schema.Int }, success: Schema.Int }),
   Rpc.make("Numbers", { payload: { n: Schema.Int, count: Schema.Int }, success: Schema.Int, stream: true })
 ) {}
@@ -27,6 +29,9 @@ export class Group extends RpcGroup.make(
 export type Calls = RpcClient.FromGroup<typeof Group, any>
 
 export type AdapterKind = "classic" | "streams"
+
+/** The largest message between servers, in bytes. */
+export const MAX_MESSAGE_BYTES = 1_000_000
 
 /** Nothing listens there. */
 const NOWHERE = 1
@@ -71,8 +76,8 @@ export class RpcCluster {
     const redis = Layer.effect(RedisClient.RedisClient, RedisClient.fromNodeRedis(createClient({ url: this.url })))
     const adapter =
       this.kind === "classic"
-        ? RedisAdapter.layer({ key: this.prefix })
-        : RedisStreamsAdapter.layer({ streamName: this.prefix })
+        ? RedisAdapter.layer({ key: this.prefix, maxMessageBytes: MAX_MESSAGE_BYTES })
+        : RedisStreamsAdapter.layer({ streamName: this.prefix, maxMessageBytes: MAX_MESSAGE_BYTES })
     return Layer.provide(adapter, redis)
   }
 
@@ -87,6 +92,8 @@ export class RpcCluster {
       const onInterrupt = (n: number) => Effect.sync(() => void interrupted.push(`${n}@${name}`))
       const handlers = Group.toLayer({
         Where: () => Effect.succeed(name),
+        Text: ({ length, n }) => Effect.as(Effect.andThen(follow(n), Deferred.await(this.gate(n))), "x".repeat(length)),
+        Texts: ({ lengths }) => Stream.map(Stream.fromIterable(lengths), (length) => "x".repeat(length)),
         Ask: ({ n }) =>
           follow(n).pipe(
             Effect.andThen(Deferred.await(this.gate(n))),

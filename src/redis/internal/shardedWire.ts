@@ -31,6 +31,13 @@ export interface ShardedWire extends PubSubWire {
 /** Official servers take a name of this length for the id of a socket. */
 const ID_LENGTH = 20
 
+/**
+ * The longest name of a room whose messages go on a channel of its own. Servers remember the last
+ * numbers of 10,000 channels, with their names. Messages to other rooms go on the common channel,
+ * where official servers hear them, too.
+ */
+const MAX_ROOM = 512
+
 export const make = (options: WireOptions & { readonly mode: SubscriptionMode }): ShardedWire => {
   const { maxBytes = MAX_BYTES, mode, namespace, prefix, uid } = options
   const here = { uid, namespace }
@@ -40,7 +47,7 @@ export const make = (options: WireOptions & { readonly mode: SubscriptionMode })
   const channelRoom = (message: ClusterMessage): string | undefined => {
     if (mode === "static" || message._tag !== "Broadcast" || message.selection.rooms.length !== 1) return undefined
     const room = message.selection.rooms[0]!
-    return mode === "dynamic" && room.length === ID_LENGTH ? undefined : room
+    return room.length > MAX_ROOM || (mode === "dynamic" && room.length === ID_LENGTH) ? undefined : room
   }
   return {
     common,

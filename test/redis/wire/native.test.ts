@@ -195,6 +195,19 @@ describe("the channels of the sharded format", () => {
       )
     })
   }
+
+  it("is the common one for a room with a long name, which no server has to remember", () => {
+    const name = "r".repeat(513)
+    for (const mode of ["dynamic", "dynamic-private"] as const) {
+      const wire = make(mode)
+      assert.deepStrictEqual(
+        [wire.channelOf(to(name)), wire.channelOf(to(name.slice(1)))],
+        [wire.common, wire.roomChannel(name.slice(1))]
+      )
+      // Official servers send to the room's channel.
+      assert.isTrue(wire.subscribesTo(name, false))
+    }
+  })
 })
 
 describe("the stream of a namespace", () => {
