@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config"
 
-import { isCi, isFull } from "./test/support/extent.ts"
+import { isCi, isExhaustive, isFull } from "./test/support/extent.ts"
 import { areLeftOut, long } from "./test/support/longTests.ts"
 import { isInstalled, type RuntimeName } from "./test/support/runtimePrograms.ts"
 
@@ -50,14 +50,16 @@ const others = "test/interop/{v2-client,python-client}.test.ts"
 
 /**
  * The suites that run once more with the server as a process on another runtime, and a test that it is that runtime. The ordinary ones
- * have it in their own process, on the Node that runs the tests. A runtime that is missing fails in CI.
+ * have it in their own process, on the Node that runs the tests. A runtime that is missing fails in CI. The platform of Node on other
+ * runtimes is for `FULL=1`.
  */
 const suites: Partial<Record<RuntimeName, ReadonlyArray<string>>> = {
   bun: isFull ? [conformance, official, others] : [conformance, official],
   deno: isFull ? [conformance, official, others] : [conformance, official],
-  ...(isFull
+  ...(isFull ? { node22: [official], node26: [official] } : {}),
+  ...(isExhaustive
     ? {
-        node22: [official],
+        node22: [conformance, official],
         node26: [conformance, official],
         "node-on-bun": [official],
         "node-on-deno": [official]

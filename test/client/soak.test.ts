@@ -8,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { costly } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 
-const CYCLES = costly(10_000, 600, 100)
+const CYCLES = costly(10_000, 150, 100)
 
 describe(`${CYCLES} clients that connect and disconnect`, () => {
   it("leave no fiber, timer, listener, socket or request behind", { timeout: 300_000 }, async () => {

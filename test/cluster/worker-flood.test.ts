@@ -15,7 +15,7 @@ import { Relay } from "../../src/cluster/internal/relay.ts"
 import { questionsOf, refusedMetric, victim } from "../redis/victim.ts"
 import { body, confused, confusion, damaged, mistaken, valueOf } from "../redis/wire/generated.ts"
 import { NAMESPACE } from "../redis/wire/officialNode.ts"
-import { costly, count } from "../support/extent.ts"
+import { costly } from "../support/extent.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { alone } from "../support/metrics.ts"
 import { wait } from "../support/redisClients.ts"
@@ -130,7 +130,7 @@ describe("messages of every kind from the primary, damaged in every way", () => 
           assert.isAtMost(self.logs.length, 30)
         })
       ),
-    { timeout: count(240_000, 60_000) }
+    { timeout: 240_000 }
   )
 
   it.live("what only Node's channel can say is refused at once", () =>
@@ -169,7 +169,7 @@ describe("messages of every kind from the primary, damaged in every way", () => 
     assert.deepStrictEqual(welcome?.members?.toSorted(), ["3 7", "4 7", "5 7", "6 7", "7 7"])
   })
 
-  it(`${MESSAGES} of them leave a primary alive`, { timeout: count(120_000, 60_000) }, () => {
+  it(`${MESSAGES} of them leave a primary alive`, { timeout: 120_000 }, () => {
     const counts = new Counts()
     const relay = new Relay(counts.monitor, { maxBuffer: 16_777_216, carriesBytes: true })
     const send = (_message: object, done: (error: Error | null) => void) => done(null)

@@ -79,7 +79,7 @@ const until = (socket: ClientSocket<Namespace.Untyped>, tag: SocketStatus["_tag"
   Effect.map(Stream.runHead(Stream.filter(socket.status, ({ _tag }) => _tag === tag)), Option.getOrThrow)
 
 /** The clients of the server that is told to end, and those that come back at once. */
-const [ENDING, RETURNING] = [costly(2_000, 800, 100), costly(5_000, 1_500, 100)]
+const [ENDING, RETURNING] = [costly(2_000, 200, 100), costly(5_000, 400, 100)]
 
 /** The last line that a server has printed. */
 const report = (output: string): Record<string, number> => JSON.parse(output.trim().split("\n").at(-1)!)

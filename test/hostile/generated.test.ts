@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { costly } from "../support/extent.ts"
 import { entrances, pour } from "./memory.ts"
 
-const INPUTS = costly(100_000, 25_000, 2_000)
+const INPUTS = costly(100_000, 10_000, 2_000)
 
 describe(`${INPUTS} generated inputs`, () => {
   for (const [seed, entrance] of entrances.entries()) {

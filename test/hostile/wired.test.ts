@@ -9,9 +9,9 @@ import { entrances } from "./entrances.ts"
 import { featureEntrances } from "./featureEntrances.ts"
 import { costly } from "../support/extent.ts"
 
-const REQUESTS = costly(100_000, 25_000, 2_000)
-const GARBAGE = costly(500, 150, 50)
-const INPUTS = costly(3_000, 800, 200)
+const REQUESTS = costly(100_000, 10_000, 2_000)
+const GARBAGE = costly(500, 75, 50)
+const INPUTS = costly(3_000, 400, 200)
 const TIMES = costly(50, 15, 4)
 
 describe("over real connections", () => {

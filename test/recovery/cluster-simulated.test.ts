@@ -16,7 +16,7 @@ import type { Mutation } from "./modelLog.ts"
 
 describe("recovery by any server says the truth, and succeeds", () => {
   eachPart(
-    costly(10_000, 500, 250),
+    costly(10_000, 250, 250),
     Effect.fnUntraced(function* ({ first, name, print, seeds }) {
       const tally = makeClusterTally()
       yield* Simulation.check({ seeds, from: first, maxTrace: seeds === 1 ? 10_000 : 0 }, clusterScenario(tally))

@@ -90,7 +90,7 @@ describe.each(kinds)("a resumption that is cut off, at the %s server,", (server)
 
   for (const client of kinds) {
     for (const transport of transports) {
-      const points = costly(1_000, 100, 50)
+      const points = costly(1_000, 60, 50)
       // Clients that poll are sometimes cut while nothing is under way: the official server then does not know, and refuses them.
       if (server === "official" && transport === "polling") continue
       // The official server tells a client that it is connected after it has sent what was missed: the official client keeps that until

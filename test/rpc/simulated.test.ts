@@ -11,7 +11,7 @@ import { makeTally, scenario } from "./scenario.ts"
 
 describe("calls and streams end once and leave nothing, however connections are lost", () => {
   eachPart(
-    costly(5_000, 200, 60),
+    costly(5_000, 100, 60),
     Effect.fnUntraced(function* ({ first, name, print, seeds }) {
       const tally = makeTally()
       yield* Simulation.check({ seeds, from: first, maxTrace: seeds === 1 ? 10_000 : 0 }, scenario(tally))

@@ -32,7 +32,7 @@ describe("conversations go as they must, whatever happens to their networks", ()
   if (!isAsked) {
     for (const [seed, what] of Object.entries(knownSeeds)) it.live(`seed ${seed}: ${what}`, () => checked(Number(seed)))
   }
-  eachPart(costly(2_000, 800, 100), ({ first, seeds }) =>
+  eachPart(costly(2_000, 400, 100), ({ first, seeds }) =>
     Effect.forEach(
       Array.from({ length: seeds }, (_, i) => first + i),
       checked,
