@@ -196,4 +196,22 @@ export interface Recent {
   has(from: From, now: Place): boolean
   /** Passes on the entries after a place, up to a position. */
   read(from: From, upTo: string, maxEntries: number, onEntry: OnEntry): "overflow" | "whole"
+  /**
+   * Somebody reads the log after a place that is before all entries here. Gives what takes the
+   * entries, so that the next one need not read them; nothing if they are not wanted, as while
+   * another one reads them.
+   */
+  refill(from: From): Refill | undefined
+}
+
+/**
+ * Takes the entries of a log that are read once more, in their order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Refill {
+  readonly take: OnEntry
+  /** All were taken, or not. The others can be read again by somebody else. */
+  end(isComplete: boolean): void
 }

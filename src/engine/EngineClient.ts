@@ -385,8 +385,8 @@ export const make = (
       if (isOpen() && now() > deadline) end("ping timeout")
     },
     close: (description) => {
-      if (state === "Closed" || state === "Closing") return
       if (state === "Opening" || isWritable()) return end("forced close", description)
+      if (!isOpen()) return
       state = "Closing"
       // The server may never take the rest.
       expect(connectTimeout)

@@ -67,6 +67,12 @@ class Deque<A> {
     this.items.push(item)
   }
 
+  /** Adds items before all others. It copies those. */
+  unshift(items: ReadonlyArray<A>): void {
+    this.items = items.concat(this.items.slice(this.first))
+    this.first = 0
+  }
+
   shift(): A {
     const item = this.items[this.first]!
     this.items[this.first++] = undefined as A
@@ -105,6 +111,26 @@ export class LogBudget {
     this.queue.push(entry)
     this.bytes += entry.bytes
     this.trim(entry.at)
+  }
+
+  /** The memory that there is for more without dropping anything, in bytes. */
+  get room(): number {
+    return this.queue.size < this.bounds.maxEvents ? this.bounds.maxBytes - this.bytes : 0
+  }
+
+  /** Counts messages that are older than all others. Returns how many of the last ones fit. */
+  addBefore(entries: ReadonlyArray<LogEntry<any>>): number {
+    const { bounds, queue } = this
+    let count = 0
+    for (let bytes = 0; count < entries.length && queue.size + count < bounds.maxEvents; count++) {
+      const more = entries[entries.length - 1 - count]!.bytes
+      if (this.bytes + bytes + more > bounds.maxBytes) break
+      bytes += more
+    }
+    const last = entries.slice(entries.length - count)
+    for (const { bytes } of last) this.bytes += bytes
+    queue.unshift(last)
+    return count
   }
 
   /** Drops what is too old, or too much. */
@@ -149,6 +175,27 @@ export class MessageLog<in out M> {
     const entry: LogEntry<M> = { position: this.next(), message, rooms, except, log: this, bytes, at }
     this.entries.push(entry)
     this.budget.add(entry)
+  }
+
+  /** The oldest broadcast. */
+  get first(): LogEntry<M> | undefined {
+    return this.entries.size === 0 ? undefined : this.entries.at(0)
+  }
+
+  /** The memory that there is for more, in bytes. */
+  get room(): number {
+    return this.budget.room
+  }
+
+  /**
+   * Keeps broadcasts that are older than all others, as far as there is room: all that there were
+   * after a position.
+   */
+  prepend(after: number, older: ReadonlyArray<Omit<LogEntry<M>, "log">>): void {
+    const entries = older.map((entry): LogEntry<M> => ({ ...entry, log: this }))
+    const left = entries.length - this.budget.addBefore(entries)
+    this.entries.unshift(entries.slice(left))
+    this.floor = left === 0 ? after : entries[left - 1]!.position
   }
 
   /** @internal */

@@ -5,13 +5,8 @@
  */
 import * as LogPosition from "../adapter/LogPosition.ts"
 import { type LogBudget, MessageLog } from "./MessageLog.ts"
-import type { From, OnEntry, Place, Recent, SharedMessage } from "../adapter/SharedLog.ts"
-
-interface Kept {
-  readonly position: string
-  readonly message: SharedMessage
-  readonly bytes: number
-}
+import { type Kept, OlderEntries } from "./OlderEntries.ts"
+import type { From, OnEntry, Place, Recent, Refill, SharedMessage } from "../adapter/SharedLog.ts"
 
 /**
  * The entries of one namespace that a server has read last, so that it need not read them again for
@@ -22,6 +17,7 @@ interface Kept {
  */
 export class RecentEntries implements Recent {
   private readonly log: MessageLog<Kept>
+  private older: OlderEntries | undefined
 
   /** It begins after the entry with a number. */
   constructor(budget: LogBudget, floor: number) {
@@ -67,6 +63,15 @@ export class RecentEntries implements Recent {
       return left >= 0
     })
     return left < 0 ? "overflow" : "whole"
+  }
+
+  /** Takes entries that are read once more. See {@link Recent}. */
+  refill({ index }: From): Refill | undefined {
+    const { log } = this
+    if (this.older !== undefined || index === undefined || index >= log.floor || log.room <= 0) return undefined
+    return (this.older = new OlderEntries(log, index, memoryOf, () => {
+      this.older = undefined
+    }))
   }
 }
 

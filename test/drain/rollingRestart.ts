@@ -80,6 +80,9 @@ export interface RollingReport {
   readonly exits: ReadonlyArray<number>
 }
 
+/** How long messages may still come after the last one was sent, in milliseconds. */
+const LATEST = 30_000
+
 /** The `ackTimeout` of clients, in milliseconds. */
 const ACK_TIMEOUT = 5_000
 
@@ -281,9 +284,11 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
         Effect.forkScoped({ startImmediately: true })
       )
       yield* socket.status.pipe(
-        Stream.runForEach(({ _tag }) =>
+        Stream.runForEach((status) =>
           Effect.sync(() => {
-            if (_tag === "Disconnected") ourOutages++
+            if (status._tag !== "Disconnected") return
+            ourOutages++
+            say(`${name} has lost its connection: ${status.reason}, ${status.description}`)
           })
         ),
         Effect.forkScoped({ startImmediately: true })
@@ -388,6 +393,8 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
     isPublishing = false
     if (publishing !== undefined) await Effect.runPromise(Fiber.join(publishing))
     await pause(2_500)
+    // A machine that is overloaded takes its time: late is not lost.
+    for (let i = 0; i < LATEST / 500 && (unanswered > 0 || ledger.fate("").lost > 0); i++) await pause(500)
     handshakes = handshakes.filter((at) => at >= restartAt)
     const toOfficial: Fate = { sent: 0, lost: 0, twice: 0 }
     const toOurs: Fate = { sent: 0, lost: 0, twice: 0 }

@@ -123,6 +123,32 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
     }
   }, 30_000)
 
+  it("reads once what was sent before a server's start, for all clients that come to it", async () => {
+    const [one] = await world.start("once", 1)
+    const clients = []
+    for (let i = 0; i < 12; i++) clients.push(await world.connect(one, ["room"]))
+    const witness = await world.connect(one)
+    for (const client of clients) await world.settle(one, client)
+    const ids = clients.map(({ id }) => id)
+    for (const client of clients) await client.cut("reset")
+    for (const n of [1, 2]) await one.emit({ to: ["room"] }, "e", n)
+    await world.settle(one, witness)
+    await eventually("the ends", () => one.departures.length === clients.length)
+    let reads = 0
+    const redisClient = withReads(world, (read) => Effect.tap(read, () => Effect.sync(() => void reads++)))
+    const [late] = await world.start("once", 1, { redisClient })
+    for (const client of clients) {
+      assert.isTrue(await backTo(client, late))
+      await world.settle(late, client)
+    }
+    // When the first one comes, the server has read nothing yet that the entries of before could lead to.
+    assert.oneOf(reads, [1, 2])
+    for (const [i, client] of clients.entries()) {
+      assert.strictEqual(client.id, ids[i])
+      assert.deepStrictEqual(withoutMarks(client), [1, 2])
+    }
+  }, 30_000)
+
   it("keeps so many bytes of what comes while a client waits for its session, which begins anew beyond that", async () => {
     const [one] = await world.start("held", 1)
     const [early, late] = [await world.connect(one), await world.connect(one)]

@@ -142,13 +142,17 @@ export const makeInbound = (
 
   /**
    * Runs a handler for everything that its listener is called with. Its failures are logged, and
-   * disturb nobody else.
+   * disturb nobody else. The end of the scope interrupts those that are under way.
    */
   const handle = (handler: Handler, begin: (listener: Listener) => () => void) =>
     Effect.flatMap(Effect.map(contextHere, Effect.runForkWith), (run) =>
-      scoped(() =>
-        begin((args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
-          run(Effect.suspend(() => handler(...args))).addObserver((exit) => {
+      scoped(() => {
+        const running = new AbortController()
+        running.signal.onabort = begin((args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
+          run(
+            Effect.suspend(() => handler(...args)),
+            running
+          ).addObserver((exit) => {
             let { cause } = exit as Partial<Exit.Failure<unknown, unknown>>
             try {
               onExit?.(exit)
@@ -160,7 +164,8 @@ export const makeInbound = (
             }
           })
         )
-      )
+        return () => running.abort()
+      })
     )
 
   /**

@@ -166,7 +166,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const onConnected = (data: unknown, early: ReadonlyArray<Received>) => {
-    const { pid: newPid, sid } = (data ?? {}) as Greeting
+    const { pid: newPid, sid } = Object(data) as Greeting
     if (typeof sid !== "string" || !sid) return refuse("older protocol", { _tag: "OldServer" })
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
@@ -254,7 +254,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     namespace,
     wire,
     get id() {
-      return status._tag === "Connected" ? status.id : undefined
+      return (status as Partial<Connected>).id
     },
     get connected() {
       return isConnected()
@@ -263,7 +263,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       return pid !== undefined
     },
     get recovered() {
-      return status._tag === "Connected" && status.recovered
+      return !!(status as Partial<Connected>).recovered
     },
     status: inbound.watch(statuses, () => status),
     onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.handle(statuses, handler),
@@ -314,6 +314,9 @@ interface Greeting {
   readonly sid?: unknown
   readonly pid?: unknown
 }
+
+/** Other statuses have none of its members. */
+type Connected = Extract<SocketStatus, { readonly _tag: "Connected" }>
 
 /** A status that ends a connection, or an attempt. */
 type EndStatus = Extract<SocketStatus, { readonly _tag: "Failed" | "Disconnected" }>

@@ -60,18 +60,36 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
       else this.waiting.set(number, onEnd)
     }
     this.reach = (position) => Effect.suspend(() => this.stream?.reach(position) ?? Effect.never)
-    this.read = (after, upTo, maxEntries, onEntry) =>
-      Effect.suspend(() => {
-        const { place, recent } = this
-        if (place !== undefined && recent?.has(after, place)) {
-          return Effect.succeed(recent.read(after, upTo, maxEntries, onEntry))
-        }
-        return permits.withPermits(1)(
-          range(redis, wire.stream, after.position, upTo, maxEntries, (fields, id, bytes) =>
-            onEntry(id, messageOf(wire.decodeEntry(fields, id, true)), bytes)
-          )
+    this.read = (after, upTo, maxEntries, onEntry) => {
+      const readRange = (recent: Recent | undefined) => {
+        const refill = recent?.refill(after)
+        let isComplete = false
+        return Effect.ensuring(
+          Effect.map(
+            range(redis, wire.stream, after.position, upTo, maxEntries, (fields, id, bytes) => {
+              const message = messageOf(wire.decodeEntry(fields, id, true))
+              onEntry(id, message, bytes)
+              refill?.take(id, message, bytes)
+            }),
+            (problem) => {
+              isComplete = problem === undefined
+              return problem
+            }
+          ),
+          // After a gap, these entries are nobody's.
+          Effect.sync(() => refill?.end(isComplete && recent === this.recent))
         )
-      })
+      }
+      const readWith = (orElse: (recent: Recent | undefined) => ReturnType<SharedLog["read"]>) =>
+        Effect.suspend(() => {
+          const { place, recent } = this
+          return place !== undefined && recent?.has(after, place)
+            ? Effect.succeed(recent.read(after, upTo, maxEntries, onEntry))
+            : orElse(recent)
+        })
+      // Those that were read before may have had them read.
+      return readWith(() => permits.withPermits(1)(readWith(readRange)))
+    }
     this.addCommand = (fields) => {
       const { last } = this.stream ?? {}
       // The clock of Redis: those of servers may differ.
