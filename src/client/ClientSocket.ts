@@ -198,7 +198,8 @@ export interface ClientSocketBase {
   /**
    * Runs a handler at every change of the status from now on, until the scope closes. It starts in
    * the moment of the change, before the events that follow it, where {@link status} tells later: a
-   * protocol on top of the socket needs that. A failure of the handler is logged.
+   * protocol on top of the socket needs that. Failures of the handler are logged. The end of the
+   * scope interrupts it.
    */
   onStatus<E, R>(
     handler: (status: SocketStatus) => Effect.Effect<unknown, E, R>
@@ -223,15 +224,16 @@ export interface ClientSocketBase {
    */
   reconnect(): Effect.Effect<void, ConnectError>
   /**
-   * Sees every event that comes in, with its wire arguments, until the scope closes. A failure of
-   * the handler is logged.
+   * Sees every event that comes in, with its wire arguments, until the scope closes, which
+   * interrupts the handler where it is at work. Its failures are logged.
    */
   onAny<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
   /**
-   * Sees every event that is sent, with its wire arguments, until the scope closes. Events that
-   * wait for the connection are seen when they leave. A failure of the handler is logged.
+   * Sees every event that is sent, with its wire arguments, until the scope closes, which
+   * interrupts the handler where it is at work. Events that wait for the connection are seen when
+   * they leave. Failures of the handler are logged.
    */
   onAnyOutgoing<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
@@ -299,7 +301,8 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
   /**
    * Answers an event for which the server awaits an acknowledgement, until the scope closes: with
    * the value of the handler, or with one of the event's declared failures. Of several handlers the
-   * first one answers.
+   * first one answers. The end of the scope interrupts those that are at work, and they do not
+   * answer any more.
    *
    * The handler of an untyped event takes its arguments and answers with one argument, none for
    * `undefined`, several for `ackArguments(…)`. A failure is logged then, and not answered.

@@ -189,10 +189,18 @@ export class MessageLog<in out M> {
 
   /**
    * Keeps broadcasts that are older than all others, as far as there is room: all that there were
-   * after a position.
+   * after a position. `atOf` gives the time of each.
    */
-  prepend(after: number, older: ReadonlyArray<Omit<LogEntry<M>, "log">>): void {
-    const entries = older.map((entry): LogEntry<M> => ({ ...entry, log: this }))
+  prepend(after: number, older: ReadonlyArray<Omit<LogEntry<M>, "log" | "at">>, atOf: (message: M) => number): void {
+    const entries = older.map(({ bytes, except, message, position, rooms }): LogEntry<M> => ({
+      position,
+      message,
+      rooms,
+      except,
+      log: this,
+      bytes,
+      at: atOf(message)
+    }))
     const left = entries.length - this.budget.addBefore(entries)
     this.entries.unshift(entries.slice(left))
     this.floor = left === 0 ? after : entries[left - 1]!.position

@@ -39,7 +39,7 @@ export class OlderEntries implements Refill {
   private readonly memoryOf: (bytes: number) => number
   private readonly onEnd: () => void
   private readonly floor: number
-  private entries: Array<Omit<LogEntry<Kept>, "log" | "at">> = []
+  private readonly entries: Array<Omit<LogEntry<Kept>, "log" | "at">> = []
   private index: number
   private memory = 0
   private isTooMuch = false
@@ -81,11 +81,8 @@ export class OlderEntries implements Refill {
     const { after, entries, floor, isTooMuch, log, meets } = this
     const { first } = log
     if (!isComplete || !meets || isTooMuch || first === undefined || log.floor !== floor) return
-    const { at } = first
-    const millis = LogPosition.millisOf(first.message.position)
-    log.prepend(
-      after,
-      entries.map((entry) => ({ ...entry, at: at - (millis - LogPosition.millisOf(entry.message.position)) }))
-    )
+    // Positions tell the time of another clock.
+    const ahead = LogPosition.millisOf(first.message.position) - first.at
+    log.prepend(after, entries, ({ position }) => LogPosition.millisOf(position) - ahead)
   }
 }

@@ -394,7 +394,8 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
     if (publishing !== undefined) await Effect.runPromise(Fiber.join(publishing))
     await pause(2_500)
     // A machine that is overloaded takes its time: late is not lost.
-    for (let i = 0; i < LATEST / 500 && (unanswered > 0 || ledger.fate("").lost > 0); i++) await pause(500)
+    const isDone = () => unanswered === 0 && ledger.fate("").lost === 0
+    for (let waited = 0; waited < LATEST && !isDone(); waited += 500) await pause(500)
     handshakes = handshakes.filter((at) => at >= restartAt)
     const toOfficial: Fate = { sent: 0, lost: 0, twice: 0 }
     const toOurs: Fate = { sent: 0, lost: 0, twice: 0 }

@@ -78,9 +78,9 @@ export const makeInbound = (
   let isOver = false
 
   const forget = () => {
+    unheard = []
     forgetting?.interruptUnsafe()
     forgetting = undefined
-    unheard = []
   }
 
   /** Gives an event to its readers, or keeps it for a while if there are none. */
@@ -148,21 +148,23 @@ export const makeInbound = (
     Effect.flatMap(Effect.map(contextHere, Effect.runForkWith), (run) =>
       scoped(() => {
         const running = new AbortController()
-        running.signal.onabort = begin((args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
-          run(
-            Effect.suspend(() => handler(...args)),
-            running
-          ).addObserver((exit) => {
-            let { cause } = exit as Partial<Exit.Failure<unknown, unknown>>
-            try {
-              onExit?.(exit)
-            } catch (defect) {
-              cause = Cause.die(defect)
-            }
-            if (cause?.reasons.some(({ _tag }) => _tag !== "Interrupt")) {
-              runFork(log("Error", "event handler failed", { event, namespace }, cause))
-            }
-          })
+        // oxlint-disable-next-line prefer-add-event-listener -- it has no other one, and a page has fewer bytes
+        running.signal.onabort = begin(
+          (args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
+            run(
+              Effect.suspend(() => handler(...args)),
+              running
+            ).addObserver((exit) => {
+              let { cause } = exit as Partial<Exit.Failure<unknown, unknown>>
+              try {
+                onExit?.(exit)
+              } catch (defect) {
+                cause = Cause.die(defect)
+              }
+              if (cause?.reasons.some(({ _tag }) => _tag !== "Interrupt")) {
+                runFork(log("Error", "event handler failed", { event, namespace }, cause))
+              }
+            })
         )
         return () => running.abort()
       })

@@ -155,8 +155,8 @@ export const makeOutbound = (
     forget: () => mark()(),
     clear: () => outbox.clear(),
     end: () => {
-      maxBuffered = 0
       outbox.clear()
+      maxBuffered = 0
     }
   }
 }

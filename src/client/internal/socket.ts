@@ -130,8 +130,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   /** The socket wants to be connected from now on. */
   const want = () => {
-    if (isWanted() || users.size === 0) return
-    manager.add(self, connecting)
+    if (!isWanted() && users.size > 0) manager.add(self, connecting)
   }
 
   const connecting = () => change({ _tag: "Connecting" })

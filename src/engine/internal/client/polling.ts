@@ -66,7 +66,7 @@ export const makePolling = (
           { cause }
         )
       }
-      const { body, status } = exit.value
+      const { status, body } = exit.value
       if (status === 200) return onBody(body)
       onEnd(
         status === 413 && method === "POST" ? "payload too large" : "transport error",
