@@ -1,8 +1,12 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 import { isCi, isExhaustive, isFull } from "./test/support/extent.ts"
 import { areLeftOut, long } from "./test/support/longTests.ts"
 import { isInstalled, type RuntimeName } from "./test/support/runtimePrograms.ts"
+
+/** Tests start hundreds of processes: each would compile the library anew, which takes a second. */
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/node-compile", import.meta.url))
 
 /**
  * Files that need a process of their own: they count what a process holds or logs, take what is global into their hands, or look at
@@ -22,7 +26,7 @@ const alone = [
   "test/redis/{abuse,flood,flood-cost}.test.ts",
   "test/redis/wire/hostile.test.ts",
   "test/streams/cost.test.ts",
-  "test/server/{admission,ambiguity,auth-payload,backlog,backpressure,churn,limits,observability,references,unhandled}.test.ts",
+  "test/server/{admission,ambiguity,auth-payload,backlog,backpressure,churn,cost,limits,observability,queues,references,unhandled}.test.ts",
   "test/testing/simulated.test.ts"
 ]
 

@@ -128,8 +128,8 @@ export interface SharedLog {
    * Reads the entries after a place, up to a position, of all namespaces. It ends with a reason if
    * there are more than `maxEntries`, or if the log cannot be read.
    *
-   * It ends with `whole` if this server has read all of them before, and has passed on those of its
-   * namespace that it still knows: then none is missing, and they need not be counted.
+   * It ends with `whole` if this server has read all of them before, also for another client, and
+   * has passed on those of its namespace: then none is missing, and they need not be counted.
    */
   read(
     after: From,
@@ -183,8 +183,8 @@ export interface SessionStore {
 export type OnKept = (kept: Kept) => void
 
 /**
- * The entries of one namespace that a server has read last, so that it need not read them again for
- * each client that comes back. None is missing between the first and the last.
+ * The entries of one namespace that a server has read last, or for a client, so that it need not
+ * read them again for each one that comes back. None is missing between the first and the last.
  *
  * @since 0.1.0
  * @category models
@@ -197,11 +197,11 @@ export interface Recent {
   /** Passes on the entries after a place, up to a position. */
   read(from: From, upTo: string, maxEntries: number, onEntry: OnEntry): "overflow" | "whole"
   /**
-   * Somebody reads the log after a place that is before all entries here. Gives what takes the
-   * entries, so that the next one need not read them; nothing if they are not wanted, as while
-   * another one reads them.
+   * Somebody reads the log after a place that is before all entries here, up to `upTo`, where the
+   * server is now. Gives what takes the entries, so that the next one need not read them; nothing
+   * if they are not wanted, as while another one reads them. `now` is the time, in milliseconds.
    */
-  refill(from: From): Refill | undefined
+  refill(from: From, upTo: Place, now: number): Refill | undefined
 }
 
 /**
@@ -211,7 +211,9 @@ export interface Recent {
  * @category models
  */
 export interface Refill {
+  /** The entries are to be read up to here. */
+  readonly upTo: Place
   readonly take: OnEntry
-  /** All were taken, or not. The others can be read again by somebody else. */
+  /** All were taken, or not. It must be called. */
   end(isComplete: boolean): void
 }

@@ -109,15 +109,15 @@ export const encodeFailure = (codec: EventCodec, error: unknown): ReadonlyArray<
 
 /**
  * Encodes the exit of a handler as the arguments of an acknowledgement. Returns `undefined` if the
- * handler failed and its event declares no failures. Throws on a value or failure that the contract
- * does not declare.
+ * handler was interrupted, or failed and its event declares no failures. Throws on a value or
+ * failure that the contract does not declare.
  */
 export const encodeExit = (
   codec: EventCodec,
   exit: Exit.Exit<unknown, unknown>
 ): ReadonlyArray<unknown> | undefined => {
   if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
-  if (!codec.event.hasError) return undefined
+  if (!codec.event.hasError || Cause.hasInterruptsOnly(exit.cause)) return undefined
   const failed = exit.cause.reasons.find(Cause.isFailReason)
   return failed ? encodeFailure(codec, failed.error) : failure(internalError)
 }

@@ -25,8 +25,19 @@ const OBJECT = 56
  */
 const MEMBER = 48
 
-/** The same for a key that looks like an index: such members are in a hash table. */
-const INDEXED_MEMBER = 120
+/**
+ * Members whose keys are indices are in an array up to the greatest one, as long as that has at
+ * most nine places for each place of a hash table, and otherwise in the table. `{"34":0}` has an
+ * array of 35 places.
+ */
+const ELEMENTS = 16
+const SPARSE = 9
+const TABLE = 48
+const TABLE_PLACE = 24
+const MIN_TABLE = 4
+
+/** The greatest index. */
+const MAX_INDEX = 2 ** 32 - 2
 
 /** A string without its characters. Strings of a single character exist already. */
 const STRING = 24
@@ -82,10 +93,38 @@ const ofObject = (value: object): number => {
   if (ArrayBuffer.isView(value)) return BYTES + value.buffer.byteLength
   if (Object.getPrototypeOf(value) !== Object.prototype) return OTHER
   let cost = OBJECT
+  let indices = 0
+  let last = 0
   for (const key in value) {
-    const code = key.charCodeAt(0)
-    cost += (code >= 48 && code <= 57 ? INDEXED_MEMBER : MEMBER) + key.length
+    const index = indexOf(key)
+    if (index < 0) cost += MEMBER + key.length
+    else {
+      indices++
+      // They come in their order.
+      last = index
+    }
     cost += costOf((value as Record<string, unknown>)[key])
   }
-  return cost
+  return indices === 0 ? cost : cost + ofElements(indices, last)
+}
+
+/** The memory of so many members whose keys are indices, of which this is the greatest one. */
+const ofElements = (count: number, last: number): number => {
+  let capacity = MIN_TABLE
+  while (capacity < count * 1.5) capacity *= 2
+  return last < SPARSE * capacity ? ELEMENTS + PLACE * (last + 1) : TABLE + TABLE_PLACE * capacity
+}
+
+/** The index that a key is, or -1. */
+const indexOf = (key: string): number => {
+  const { length } = key
+  const first = key.charCodeAt(0) - 48
+  if (!(first >= 0 && first <= 9) || length > 10 || (first === 0 && length > 1)) return -1
+  let index = first
+  for (let i = 1; i < length; i++) {
+    const digit = key.charCodeAt(i) - 48
+    if (!(digit >= 0 && digit <= 9)) return -1
+    index = index * 10 + digit
+  }
+  return index > MAX_INDEX ? -1 : index
 }

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { Deque } from "../internal/deque.ts"
+
 /**
  * A broadcast that was logged.
  *
@@ -50,41 +52,6 @@ export interface LogSelection {
   readonly except: ReadonlyArray<string>
 }
 
-/** A queue that gives its memory back, and can be searched. */
-class Deque<A> {
-  private items: Array<A> = []
-  private first = 0
-
-  get size(): number {
-    return this.items.length - this.first
-  }
-
-  at(index: number): A {
-    return this.items[this.first + index]!
-  }
-
-  push(item: A): void {
-    this.items.push(item)
-  }
-
-  /** Adds items before all others. It copies those. */
-  unshift(items: ReadonlyArray<A>): void {
-    this.items = items.concat(this.items.slice(this.first))
-    this.first = 0
-  }
-
-  shift(): A {
-    const item = this.items[this.first]!
-    this.items[this.first++] = undefined as A
-    // Moving the rest costs as much as it has removed before.
-    if (this.first > 32 && this.first * 2 > this.items.length) {
-      this.items = this.items.slice(this.first)
-      this.first = 0
-    }
-    return item
-  }
-}
-
 /**
  * The budget that the logs of all namespaces share. The oldest message of the server is dropped
  * first: clients may choose the names of namespaces, so a bound for each of them would be none.
@@ -95,7 +62,9 @@ class Deque<A> {
 export class LogBudget {
   private readonly queue = new Deque<LogEntry<any>>()
   private readonly bounds: LogBounds
+  /** The memory of those in the queue, and of those for which there is room reserved. */
   private bytes = 0
+  private reserved = 0
 
   constructor(bounds: LogBounds) {
     this.bounds = bounds
@@ -113,24 +82,28 @@ export class LogBudget {
     this.trim(entry.at)
   }
 
-  /** The memory that there is for more without dropping anything, in bytes. */
-  get room(): number {
-    return this.queue.size < this.bounds.maxEvents ? this.bounds.maxBytes - this.bytes : 0
+  /**
+   * Reserves room for a message that is older than those of its log, if there is any. It must be
+   * given back.
+   */
+  reserve(bytes: number): boolean {
+    const { maxBytes, maxEvents } = this.bounds
+    if (this.size + this.reserved >= maxEvents || this.bytes + bytes > maxBytes) return false
+    this.reserved++
+    this.bytes += bytes
+    return true
   }
 
-  /** Counts messages that are older than all others. Returns how many of the last ones fit. */
-  addBefore(entries: ReadonlyArray<LogEntry<any>>): number {
-    const { bounds, queue } = this
-    let count = 0
-    for (let bytes = 0; count < entries.length && queue.size + count < bounds.maxEvents; count++) {
-      const more = entries[entries.length - 1 - count]!.bytes
-      if (this.bytes + bytes + more > bounds.maxBytes) break
-      bytes += more
-    }
-    const last = entries.slice(entries.length - count)
-    for (const { bytes } of last) this.bytes += bytes
-    queue.unshift(last)
-    return count
+  /** Gives the room for one back. */
+  giveBack(bytes: number): void {
+    this.reserved--
+    this.bytes -= bytes
+  }
+
+  /** Counts messages that are older than those of their log. There is room for them. */
+  addBefore(entries: ReadonlyArray<LogEntry<any>>): void {
+    for (const { bytes } of entries) this.bytes += bytes
+    this.queue.unshift(entries)
   }
 
   /** Drops what is too old, or too much. */
@@ -182,28 +155,24 @@ export class MessageLog<in out M> {
     return this.entries.size === 0 ? undefined : this.entries.at(0)
   }
 
-  /** The memory that there is for more, in bytes. */
-  get room(): number {
-    return this.budget.room
+  /** Reserves room in the budget. See {@link LogBudget}. */
+  reserve(bytes: number): boolean {
+    return this.budget.reserve(bytes)
+  }
+
+  /** Gives it back. */
+  giveBack(bytes: number): void {
+    this.budget.giveBack(bytes)
   }
 
   /**
-   * Keeps broadcasts that are older than all others, as far as there is room: all that there were
-   * after a position. `atOf` gives the time of each.
+   * Keeps broadcasts that are older than all others of the log: all that there were after a
+   * position. There is room for them.
    */
-  prepend(after: number, older: ReadonlyArray<Omit<LogEntry<M>, "log" | "at">>, atOf: (message: M) => number): void {
-    const entries = older.map(({ bytes, except, message, position, rooms }): LogEntry<M> => ({
-      position,
-      message,
-      rooms,
-      except,
-      log: this,
-      bytes,
-      at: atOf(message)
-    }))
-    const left = entries.length - this.budget.addBefore(entries)
-    this.entries.unshift(entries.slice(left))
-    this.floor = left === 0 ? after : entries[left - 1]!.position
+  prepend(after: number, entries: ReadonlyArray<LogEntry<M>>): void {
+    this.budget.addBefore(entries)
+    this.entries.unshift(entries)
+    this.floor = after
   }
 
   /** @internal */

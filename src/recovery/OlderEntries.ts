@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import * as LogPosition from "../adapter/LogPosition.ts"
-import type { OnEntry, Refill, SharedMessage } from "../adapter/SharedLog.ts"
+import type { OnEntry, Place, Refill, SharedMessage } from "../adapter/SharedLog.ts"
+import { Deque } from "../internal/deque.ts"
 import type { LogEntry, MessageLog } from "./MessageLog.ts"
 
 /**
@@ -20,69 +20,101 @@ export interface Kept {
 }
 
 /**
+ * The options of {@link OlderEntries}.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface OlderEntriesOptions {
+  readonly log: MessageLog<Kept>
+  /** They are read after the entry with this number. */
+  readonly after: number
+  /** They are read up to this place: where the server is when it begins. */
+  readonly upTo: Place
+  /** The memory of an entry of so many bytes. */
+  readonly memoryOf: (bytes: number) => number
+  /** The time of an entry, in milliseconds. */
+  readonly timeOf: (position: string) => number
+  /** Is called at the end. */
+  readonly onEnd: () => void
+}
+
+/**
  * Collects the entries that were in the log before those that a server remembers, as one client's
  * return has them read. A server that has just started remembers little, and all clients of another
  * server may come to it.
  *
  * **Details**
  *
- * They are taken over only if they lead to the first remembered entry without a gap: it must be
- * among those that are read, at the place that its number says. Their memory counts before they are
- * taken over: beyond the room that there is, they are dropped.
+ * The server takes them over only if none is missing: the entry at which it was when the reading
+ * began must be the last one, with the number that it has. While they are collected, their memory
+ * counts as that of the others. If there is no room for all, the first ones are dropped.
  *
  * @since 0.1.0
  * @category models
  */
 export class OlderEntries implements Refill {
-  private readonly log: MessageLog<Kept>
-  private readonly after: number
-  private readonly memoryOf: (bytes: number) => number
-  private readonly onEnd: () => void
+  private readonly options: OlderEntriesOptions
   private readonly floor: number
-  private readonly entries: Array<Omit<LogEntry<Kept>, "log" | "at">> = []
+  private readonly entries = new Deque<LogEntry<Kept>>()
+  /** All entries after this one are here. */
+  private after: number
   private index: number
-  private memory = 0
-  private isTooMuch = false
-  /** Whether they lead to the first entry that is remembered. */
   private meets = false
 
-  /** They begin after the entry with a number. `onEnd` is called at the end. */
-  constructor(log: MessageLog<Kept>, after: number, memoryOf: (bytes: number) => number, onEnd: () => void) {
-    this.log = log
-    this.after = this.index = after
-    this.memoryOf = memoryOf
-    this.onEnd = onEnd
-    this.floor = log.floor
+  constructor(options: OlderEntriesOptions) {
+    this.options = options
+    this.floor = options.log.floor
+    this.after = this.index = options.after
+  }
+
+  get upTo(): Place {
+    return this.options.upTo
   }
 
   /** Takes the next entry. */
   readonly take: OnEntry = (position, message, bytes) => {
-    const { entries, floor, log } = this
+    const { entries } = this
+    const { log, memoryOf, timeOf, upTo } = this.options
     const index = ++this.index
-    if (index > floor) {
-      const { first } = log
-      if (first?.position === index && first.message.position === position) this.meets = true
-      return
+    if (position === upTo.position) this.meets = index === upTo.index
+    if (message === undefined || index > this.floor) return
+    const memory = memoryOf(bytes)
+    while (!log.reserve(memory)) {
+      if (entries.size === 0) {
+        this.after = index
+        return
+      }
+      this.drop()
     }
-    if (message === undefined || this.isTooMuch) return
-    const memory = this.memoryOf(bytes)
-    this.memory += memory
-    if (this.memory > log.room) {
-      this.isTooMuch = true
-      entries.length = 0
-      return
-    }
-    entries.push({ position: index, message: { position, message, bytes }, rooms: [], except: [], bytes: memory })
+    entries.push({
+      position: index,
+      message: { position, message, bytes },
+      rooms: [],
+      except: [],
+      log,
+      bytes: memory,
+      at: timeOf(position)
+    })
   }
 
-  /** Takes the entries over if all were read, and nothing has changed meanwhile. */
+  private drop(): void {
+    const { bytes, position } = this.entries.shift()
+    this.options.log.giveBack(bytes)
+    this.after = position
+  }
+
+  /**
+   * The server takes the entries over if all were read, and if it still remembers those that come
+   * after them.
+   */
   end(isComplete: boolean): void {
-    this.onEnd()
-    const { after, entries, floor, isTooMuch, log, meets } = this
-    const { first } = log
-    if (!isComplete || !meets || isTooMuch || first === undefined || log.floor !== floor) return
-    // Positions tell the time of another clock.
-    const ahead = LogPosition.millisOf(first.message.position) - first.at
-    log.prepend(after, entries, ({ position }) => LogPosition.millisOf(position) - ahead)
+    const { log, onEnd } = this.options
+    onEnd()
+    const entries = this.entries.takeAll()
+    for (const { bytes } of entries) log.giveBack(bytes)
+    if (isComplete && this.meets && log.floor === this.floor && this.after < this.floor) {
+      log.prepend(this.after, entries)
+    }
   }
 }

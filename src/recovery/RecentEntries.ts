@@ -9,8 +9,8 @@ import { type Kept, OlderEntries } from "./OlderEntries.ts"
 import type { From, OnEntry, Place, Recent, Refill, SharedMessage } from "../adapter/SharedLog.ts"
 
 /**
- * The entries of one namespace that a server has read last, so that it need not read them again for
- * each client that comes back. None is missing between the first and the last.
+ * The entries of one namespace that a server has read last, or for a client, so that it need not
+ * read them again for each one that comes back. None is missing between the first and the last.
  *
  * @since 0.1.0
  * @category models
@@ -66,11 +66,22 @@ export class RecentEntries implements Recent {
   }
 
   /** Takes entries that are read once more. See {@link Recent}. */
-  refill({ index }: From): Refill | undefined {
+  refill({ index }: From, upTo: Place, now: number): Refill | undefined {
     const { log } = this
-    if (this.older !== undefined || index === undefined || index >= log.floor || log.room <= 0) return undefined
-    return (this.older = new OlderEntries(log, index, memoryOf, () => {
-      this.older = undefined
+    if (this.older !== undefined || index === undefined || index >= log.floor || upTo.index < log.floor)
+      return undefined
+    // Positions tell the time of another clock: that of the first entry, or of the last one.
+    const { at, message } = log.first ?? { at: now, message: upTo }
+    const ahead = LogPosition.millisOf(message.position) - at
+    return (this.older = new OlderEntries({
+      log,
+      after: index,
+      upTo,
+      memoryOf,
+      timeOf: (position) => LogPosition.millisOf(position) - ahead,
+      onEnd: () => {
+        this.older = undefined
+      }
     }))
   }
 }

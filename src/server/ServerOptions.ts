@@ -224,6 +224,8 @@ export interface ResolvedServerOptions {
   readonly maxPendingPackets: number
   readonly maxPendingEvents: number
   readonly maxPendingBytes: number
+  /** The memory of one event alone, in bytes. */
+  readonly maxAloneBytes: number
   readonly pauseReadingAt: number
   readonly resumeReadingAt: number
   readonly pauseTimeout: number
@@ -269,6 +271,13 @@ const LIMITS: Names<Omit<ServerLimits, keyof EngineLimits>> = {
   attachmentTimeout: true,
   maxDepth: true
 }
+
+/**
+ * The memory of one event alone, in bytes for each byte of the longest message. The objects of JSON
+ * take twenty bytes for each, and fifty if somebody has looked for the worst.
+ */
+const ALONE = 32
+const MAX_PAYLOAD = 1_000_000
 
 const RATE: Names<RateLimit> = { limit: true, interval: true, burst: true }
 
@@ -321,6 +330,7 @@ export const resolve = Effect.fnUntraced(function* (
     const problem = `must be less than pauseAt (${pauseReadingAt}), not ${resumeReadingAt}`
     return yield* refuse("reading.resumeAt", problem)
   }
+  const maxPendingBytes = yield* integer("limits.maxPendingBytes", limits.maxPendingBytes, 16_777_216, 1)
   return {
     connectTimeout: yield* millis("limits.connectTimeout", limits.connectTimeout, 45_000, 1),
     namespaceGrace: yield* millis("namespaceGrace", yield* NamespaceGrace, 2_000, 0),
@@ -330,7 +340,8 @@ export const resolve = Effect.fnUntraced(function* (
     maxRooms: yield* integer("limits.maxRooms", limits.maxRooms, 1_000, 0),
     maxPendingPackets: yield* integer("limits.maxPendingPackets", limits.maxPendingPackets, 1_000, 1),
     maxPendingEvents: yield* integer("limits.maxPendingEvents", limits.maxPendingEvents, 10_000, 1),
-    maxPendingBytes: yield* integer("limits.maxPendingBytes", limits.maxPendingBytes, 16_777_216, 1),
+    maxPendingBytes,
+    maxAloneBytes: Math.max(maxPendingBytes, ALONE * (limits.maxPayload ?? MAX_PAYLOAD)),
     pauseReadingAt,
     resumeReadingAt,
     pauseTimeout: yield* millis("reading.pauseTimeout", reading.pauseTimeout, 10_000, 1),

@@ -2,9 +2,11 @@
  * Handlers of a client's socket that are at work when their scope closes.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Scope } from "effect"
+import { Deferred, Effect, Exit, Schema, Scope } from "effect"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import * as Event from "../../src/Event.ts"
+import * as Namespace from "../../src/Namespace.ts"
 import { fakeClient } from "../support/fakeClient.ts"
 
 /** A connected socket whose server is the test, and a handler that ends when the test says so. */
@@ -58,6 +60,37 @@ describe("a handler of a client", () => {
       })
     )
   }
+
+  it.effect("does not answer in the place of another one when it is interrupted, nor as a failure", () =>
+    Effect.gen(function* () {
+      class Questions extends Namespace.make("/questions", {
+        serverToClient: [Event.make("ask", { ack: Schema.String, error: Schema.String })]
+      }) {}
+      const { platform, use } = yield* fakeClient()
+      const socket = yield* use(SocketIoClient.socket(Questions))
+      const connection = platform.sockets[0]!
+      connection.accept()
+      const say = (packet: string) => connection.events.onText(packet)
+      say('40/questions,{"sid":"id"}')
+      const turns = Effect.repeat(Effect.yieldNow, { times: 20 })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(
+        socket.respond("ask", () => Effect.never),
+        scope
+      )
+      const gate = yield* Deferred.make<string>()
+      yield* socket.respond("ask", () => Deferred.await(gate))
+      say('42/questions,1["ask"]')
+      yield* turns
+      yield* Scope.close(scope, Exit.void)
+      yield* turns
+      const answers = () => connection.sent.filter((packet) => String(packet).startsWith("43"))
+      assert.deepStrictEqual(answers(), [])
+      yield* Deferred.succeed(gate, "the other one")
+      yield* turns
+      assert.deepStrictEqual(answers(), ['43/questions,1[{"_tag":"Success","value":"the other one"}]'])
+    })
+  )
 
   it.effect("answers as long as its scope is open", () =>
     Effect.gen(function* () {

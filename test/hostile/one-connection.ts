@@ -89,11 +89,21 @@ const NAMESPACES = 100
 
 const namespaceOf = (i: number): string => (i === 0 ? "" : `/n${i},`)
 
-/** A list of empty objects: nothing else makes as much of as little. */
+/** An object with an array of 35 places, and how many of them are in each other. */
+const LEVEL = '{"34":'
+const LEVELS = 50
+
+/** Sparse objects: 51 bytes for each byte of text. Nothing else makes as much of as little. */
+const SPARSE = `${LEVEL.repeat(LEVELS)}0${"}".repeat(LEVELS)}`
+
+/** A list of them, of so many bytes. */
 const objects = (bytes: number): string =>
-  `[${Array(Math.max(1, Math.floor(bytes / 3)))
-    .fill("{}")
+  `[${Array(Math.max(1, Math.floor(bytes / (SPARSE.length + 1))))
+    .fill(SPARSE)
     .join(",")}]`
+
+/** The largest event that may wait alone, with what it has beside its objects. */
+const ALONE = 615_000
 
 /** How much of each thing a client leaves. */
 interface Amounts {
@@ -162,7 +172,7 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
     (await times(amounts.rooms, 500, (i) => `42${to(i)}["join","${"r".repeat(80)}${i}"]`)) &&
     (await times(amounts.asks, 500, (i) => `42${to(i)}["ask",1]`)) &&
     (await times(amounts.events, 1, (i) => `42${to(i)}["keep",${payload}]`)) &&
-    (!amounts.largest || (await times(1, 1, () => `42["keep",${objects(990_000)}]`))) &&
+    (!amounts.largest || (await times(1, 1, () => `42["keep",${objects(ALONE)}]`))) &&
     (connection.stopReading(), await times(amounts.unread, 1, () => `421["echo","${text}"]`)) &&
     // The system takes what comes first.
     (amounts.answers === 0 || amounts.unread > 0 || (await times(8, 1, () => `421["echo","${text}"]`))) &&
@@ -176,7 +186,7 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
 const EVENT = 99_000
 
 /** The largest data of a packet that waits for attachments. */
-const LARGEST = 980_000
+const LARGEST = ALONE
 
 /** The answers after which a client looks whether it is connected. */
 const ANSWERS = 1_000

@@ -161,6 +161,38 @@ for (const transport of transports) {
   })
 }
 
+describe("an event that is larger than all that may wait", () => {
+  const options = {
+    limits: { maxPayload: 100_000, maxPendingBytes: 100_000 },
+    reading: { pauseTimeout: "1 millis" }
+  } as const
+
+  it.live("may wait alone", () =>
+    Effect.gen(function* () {
+      const { enter, gate, handled } = yield* open(options)
+      const client = yield* enter("websocket")
+      // Two megabytes, of 100 KB.
+      yield* Effect.promise(() => client.send(`42/a,["wait",[${Array(33_000).fill("{}").join()}]]`))
+      yield* synced(client, "/b")
+      assert.strictEqual(handled(), 0)
+      yield* Deferred.succeed(gate, undefined)
+      yield* synced(client, "/b")
+      assert.strictEqual(handled(), 1)
+    })
+  )
+
+  it.live("may not take more than 32 bytes for each byte of the longest message", () =>
+    Effect.gen(function* () {
+      const { end, enter } = yield* open(options)
+      const client = yield* enter("websocket")
+      // Four and a half megabytes, of 90 KB.
+      const sparse = `${'{"34":'.repeat(50)}0${"}".repeat(50)}`
+      client.send(`42/a,["wait",[${Array(250).fill(sparse).join()}]]`).catch(() => {})
+      assert.strictEqual(yield* soon("end", end), "inbound overflow")
+    })
+  )
+})
+
 it.live("packets that wait for builders are counted over all namespaces of a connection", () =>
   Effect.gen(function* () {
     const ends = yield* Queue.unbounded<string>()

@@ -14,6 +14,7 @@ import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { memoryInUse } from "../support/memory.ts"
+import { eventually } from "../support/official.ts"
 import { RawSocket } from "../support/RawClient.ts"
 import { connect, refusal, serve } from "../support/serve.ts"
 
@@ -314,6 +315,46 @@ describe("attachments of what is sent", () => {
       yield* files.emit("files", bytes(10))
       assert.lengthOf((yield* ask(10)).value, 10)
       assert.deepStrictEqual([got, client.connected], [[10], true])
+    })
+  )
+
+  it.live("are all that a packet refers to: a value that looks like one of them is not sent beside bytes", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* serve(main)
+      const client = yield* connect(url)
+      const got: Array<unknown> = []
+      client.on("history", (...args: ReadonlyArray<unknown>) => got.push(args))
+      const all = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+      const [socket] = yield* all.sockets
+      // As a client may have sent them, in an event without attachments.
+      const literals = [
+        { _placeholder: true, num: 99 },
+        { _placeholder: true, num: 0 },
+        { text: "x", deep: [{ num: 1, _placeholder: true }] }
+      ]
+      for (const literal of literals) {
+        for (const emit of [
+          all.emit("history", literal, Uint8Array.of(1)),
+          socket!.emit("history", [Uint8Array.of(1), literal]),
+          socket!.emitWithAck("history", literal, Uint8Array.of(1))
+        ]) {
+          assert.include(String(yield* Effect.exit(emit)), "looks like the place of an attachment")
+        }
+        yield* all.emit("history", literal)
+      }
+      const harmless = [
+        '{"_placeholder":true}',
+        { '"_placeholder': true, _placeholder: 1, placeholder: true },
+        { _placeholder: "true" }
+      ]
+      yield* all.emit("history", harmless, Uint8Array.of(1))
+      yield* eventually(() => got.length === 4)
+      assert.deepStrictEqual(
+        got.slice(0, 3),
+        literals.map((literal) => [literal])
+      )
+      assert.deepStrictEqual((got[3] as ReadonlyArray<unknown>)[0], harmless)
+      assert.isTrue(client.connected)
     })
   )
 })

@@ -145,28 +145,29 @@ export const makeInbound = (
    * disturb nobody else. The end of the scope interrupts those that are under way.
    */
   const handle = (handler: Handler, begin: (listener: Listener) => () => void) =>
-    Effect.flatMap(Effect.map(contextHere, Effect.runForkWith), (run) =>
+    Effect.flatMap(contextHere, (context) =>
       scoped(() => {
-        const running = new AbortController()
-        // oxlint-disable-next-line prefer-add-event-listener -- it has no other one, and a page has fewer bytes
-        running.signal.onabort = begin(
-          (args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
-            run(
-              Effect.suspend(() => handler(...args)),
-              running
-            ).addObserver((exit) => {
-              let { cause } = exit as Partial<Exit.Failure<unknown, unknown>>
-              try {
-                onExit?.(exit)
-              } catch (defect) {
-                cause = Cause.die(defect)
-              }
-              if (cause?.reasons.some(({ _tag }) => _tag !== "Interrupt")) {
-                runFork(log("Error", "event handler failed", { event, namespace }, cause))
-              }
-            })
-        )
-        return () => running.abort()
+        const fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+        const stop = begin((args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) => {
+          const fiber = Effect.runForkWith(context)(Effect.suspend(() => handler(...args)))
+          fibers.add(fiber)
+          fiber.addObserver((exit) => {
+            fibers.delete(fiber)
+            let { cause } = exit as Partial<Exit.Failure<unknown, unknown>>
+            try {
+              onExit?.(exit)
+            } catch (defect) {
+              cause = Cause.die(defect)
+            }
+            if (cause?.reasons.some(({ _tag }) => _tag !== "Interrupt")) {
+              runFork(log("Error", "event handler failed", { event, namespace }, cause))
+            }
+          })
+        })
+        return () => {
+          stop()
+          for (const fiber of fibers) fiber.interruptUnsafe()
+        }
       })
     )
 

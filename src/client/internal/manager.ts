@@ -197,7 +197,9 @@ export const makeManager = <M extends Member>(
     if (former.size <= MAX_FORMER) return
     // No event is on its way any more for the one that left longest ago.
     for (const [name, how] of former) {
-      if (how === "left") return void former.delete(name)
+      if (how !== "left") continue
+      former.delete(name)
+      return
     }
   }
 

@@ -91,7 +91,7 @@ export const makeOutbound = (
     if (isVolatile) return false
     if (outbox.size >= maxBuffered) {
       const [oldest] = outbox
-      if (bufferOverflow !== "oldest" || !oldest) return false
+      if (!oldest || bufferOverflow !== "oldest") return false
       outbox.delete(oldest)
       answer(oldest[1], undefined, "NotSent")
     }

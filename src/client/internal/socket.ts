@@ -209,9 +209,9 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case EVENT:
         if (isJoined()) onEvent(packet)
         else if (asking) {
-          if (asking.length < CAPACITY) asking.push(packet)
           // It misses this one: it has recovered nothing.
-          else pid = undefined
+          if (asking.length === CAPACITY) pid = undefined
+          else asking.push(packet)
         }
         return
       case ACK:

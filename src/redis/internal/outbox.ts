@@ -2,6 +2,7 @@
  * Commands that wait for Redis: first in, first out, bounded by bytes and by age. When it is full,
  * the oldest one is dropped: it would also be too old first.
  */
+import { Deque } from "../../internal/deque.ts"
 import type { Command, Reply } from "../RedisCommand.ts"
 
 export interface Waiting {
@@ -19,15 +20,14 @@ export interface Waiting {
 
 /** One queue. Taking from its head is cheap, also if it is long. */
 export class Outbox {
-  private items: Array<Waiting> = []
-  private head = 0
+  private readonly items = new Deque<Waiting>()
 
   get length(): number {
-    return this.items.length - this.head
+    return this.items.size
   }
 
   get first(): Waiting | undefined {
-    return this.items[this.head]
+    return this.items.size === 0 ? undefined : this.items.at(0)
   }
 
   push(item: Waiting): void {
@@ -35,17 +35,7 @@ export class Outbox {
   }
 
   shift(): Waiting | undefined {
-    const item = this.items[this.head]
-    if (item === undefined) return undefined
-    this.head++
-    if (this.head === this.items.length) {
-      this.items = []
-      this.head = 0
-    } else if (this.head > 1_024 && this.head * 2 > this.items.length) {
-      this.items = this.items.slice(this.head)
-      this.head = 0
-    }
-    return item
+    return this.items.size === 0 ? undefined : this.items.shift()
   }
 
   /**
@@ -65,14 +55,10 @@ export class Outbox {
 
   /** Puts items back that were taken, in the order of their numbers. */
   putBack(items: ReadonlyArray<Waiting>): void {
-    this.items = [...items, ...this.items.slice(this.head)].toSorted((a, b) => a.number - b.number)
-    this.head = 0
+    this.items.unshift([...items, ...this.items.takeAll()].toSorted((a, b) => a.number - b.number))
   }
 
   clear(): ReadonlyArray<Waiting> {
-    const all = this.items.slice(this.head)
-    this.items = []
-    this.head = 0
-    return all
+    return this.items.takeAll()
   }
 }

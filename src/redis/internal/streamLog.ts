@@ -5,7 +5,7 @@ import type { RecoveryHost } from "../../adapter/Adapter.ts"
 import { isShared } from "../../adapter/ClusterMessage.ts"
 import type { Received } from "../../adapter/Received.ts"
 import * as LogPosition from "../../adapter/LogPosition.ts"
-import type { Place, Recent, SessionStore, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
+import type { Place, Recent, Refill, SessionStore, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command, Reply } from "../RedisCommand.ts"
 import type { StreamPlace } from "./streamPlace.ts"
@@ -28,7 +28,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   private readonly ownNumber: StreamsWire["ownNumber"]
   private readonly now: () => number
   private readonly recovery: RecoveryHost
-  /** The entry that this server has read last. */
+  /** The entries that this server remembers. */
   private recent: Recent | undefined
   /** The callers that wait until this server reads its own entries, by their numbers. */
   private readonly waiting = new Map<number, (isRead: boolean) => void>()
@@ -61,34 +61,44 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     }
     this.reach = (position) => Effect.suspend(() => this.stream?.reach(position) ?? Effect.never)
     this.read = (after, upTo, maxEntries, onEntry) => {
-      const readRange = (recent: Recent | undefined) => {
-        const refill = recent?.refill(after)
+      const readAgain = Effect.suspend(() => {
+        let recent: Recent | undefined
+        let refill: Refill | undefined
+        let isPast = false
         let isComplete = false
+        const reading = Effect.suspend(() => {
+          const { place } = this
+          if (place !== undefined) {
+            recent = this.recent ??= this.recovery.remember(place.index)
+            refill = recent.refill(after, place, this.now())
+          }
+          // Up to where this server is now: what it remembers begins there.
+          const last = refill !== undefined && isAfter(refill.upTo.position, upTo) ? refill.upTo.position : upTo
+          return range(redis, wire.stream, after.position, last, maxEntries, (fields, id, bytes) => {
+            const message = messageOf(wire.decodeEntry(fields, id, true))
+            isPast ||= isAfter(id, upTo)
+            if (!isPast) onEntry(id, message, bytes)
+            refill?.take(id, message, bytes)
+          })
+        })
         return Effect.ensuring(
-          Effect.map(
-            range(redis, wire.stream, after.position, upTo, maxEntries, (fields, id, bytes) => {
-              const message = messageOf(wire.decodeEntry(fields, id, true))
-              onEntry(id, message, bytes)
-              refill?.take(id, message, bytes)
-            }),
-            (problem) => {
-              isComplete = problem === undefined
-              return problem
-            }
-          ),
-          // After a gap, these entries are nobody's.
+          Effect.map(reading, (problem) => {
+            isComplete = problem === undefined
+            return isPast ? undefined : problem
+          }),
+          // After a gap, another one takes its place.
           Effect.sync(() => refill?.end(isComplete && recent === this.recent))
         )
-      }
-      const readWith = (orElse: (recent: Recent | undefined) => ReturnType<SharedLog["read"]>) =>
+      })
+      const readOrElse = (orElse: ReturnType<SharedLog["read"]>): ReturnType<SharedLog["read"]> =>
         Effect.suspend(() => {
           const { place, recent } = this
           return place !== undefined && recent?.has(after, place)
             ? Effect.succeed(recent.read(after, upTo, maxEntries, onEntry))
-            : orElse(recent)
+            : orElse
         })
-      // Those that were read before may have had them read.
-      return readWith(() => permits.withPermits(1)(readWith(readRange)))
+      // A client that waited before this one may have had these entries read.
+      return readOrElse(permits.withPermits(1)(readOrElse(readAgain)))
     }
     this.addCommand = (fields) => {
       const { last } = this.stream ?? {}
@@ -137,6 +147,8 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     onEnd?.(isRead)
   }
 }
+
+const isAfter = (one: string, other: string): boolean => LogPosition.compare(one, other) > 0
 
 const messageOf = (received: Received): SharedMessage | undefined =>
   received._tag === "Message" && isShared(received.message) ? received.message : undefined

@@ -109,9 +109,9 @@ export class Backlog implements WheelEntry {
   /** A payload waits in a stream. */
   hold(cost: number): void {
     this.bytes += cost
-    const { maxPendingBytes } = this.options
+    const { maxAloneBytes, maxPendingBytes } = this.options
     // An event that is larger than the whole limit is accepted alone.
-    if (this.bytes > maxPendingBytes && this.bytes > cost) {
+    if (this.bytes > maxPendingBytes && (this.bytes > cost || cost > maxAloneBytes)) {
       const description = `more than ${maxPendingBytes} bytes of events whose handlers are not done`
       return this.client.session.closeUnsafe("inbound overflow", description)
     }

@@ -1,3 +1,4 @@
+import { Deque } from "../../internal/deque.ts"
 import type { Backlog } from "./backlog.ts"
 
 /** A task that waits, and its cost meanwhile. It calls `leave` once, when it is done. */
@@ -13,8 +14,7 @@ interface Waiting {
 export class Gate {
   private readonly limit: number
   private readonly backlog: Backlog
-  private waiting: Array<Waiting> = []
-  private head = 0
+  private readonly waiting = new Deque<Waiting>()
   private running = 0
   private draining = false
 
@@ -40,16 +40,11 @@ export class Gate {
     // grow.
     if (this.draining) return
     this.draining = true
-    while (this.running < this.limit && this.head < this.waiting.length) {
+    while (this.running < this.limit && this.waiting.size > 0) {
       this.running++
-      const { cost, task } = this.waiting[this.head++]!
+      const { cost, task } = this.waiting.shift()
       this.backlog.leave(cost)
       task(this.leave)
-    }
-    // Started tasks are dropped now and then, so that a long queue costs no more per task.
-    if (this.head === this.waiting.length || this.head > 1_000) {
-      this.waiting = this.waiting.slice(this.head)
-      this.head = 0
     }
     this.draining = false
   }

@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
+import { Deque } from "../../internal/deque.ts"
 import { CAPACITY } from "../../internal/streamCapacity.ts"
 import { type Overflow, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
@@ -19,9 +20,6 @@ interface Waiting {
   readonly backlog: Backlog
 }
 
-/** More values are taken out of the front than this before the array is copied. */
-const COMPACT_AT = 1_024
-
 /**
  * The buffer of a stream of clients' events. Its values count in their connections' backlogs,
  * because a client could otherwise fill the memory with large values. So a policy applies when
@@ -32,9 +30,7 @@ export class Reader {
   private readonly overflow: Overflow
   private readonly capacity: number
   private readonly limits: ResolvedServerOptions
-  private values: Array<Waiting> = []
-  /** The index of the oldest value. */
-  private oldest = 0
+  private readonly values = new Deque<Waiting>()
   /** The backlogs of the connections that wait for this reader. */
   private paused: Set<Backlog> | undefined
   private over: Effect.Effect<never, Cause.Done | StreamOverflow> | undefined
@@ -47,20 +43,16 @@ export class Reader {
     this.capacity = capacity ?? (overflow === "suspend" ? limits.pauseReadingAt : CAPACITY)
   }
 
-  private get size(): number {
-    return this.values.length - this.oldest
-  }
-
   private get isFull(): boolean {
     // This also treats a capacity of NaN as 0.
-    return !(this.size < this.capacity)
+    return !(this.values.size < this.capacity)
   }
 
   /** A value has come over a connection. It costs as much while it waits. */
   offer(value: unknown, cost: number, { backlog, session }: ReadConnection): void {
     if (this.over !== undefined) return
     const suspends = this.overflow === "suspend"
-    if (suspends && this.size >= this.limits.maxPendingEvents) {
+    if (suspends && this.values.size >= this.limits.maxPendingEvents) {
       return session.closeUnsafe("inbound overflow", "more events than may wait for the reader of a stream")
     }
     if (!suspends && !this.hasCapacityFor(cost, backlog)) return
@@ -78,15 +70,13 @@ export class Reader {
   /** The reader's scope has closed: values that are still read after that no longer count. */
   close(): void {
     this.resume()
-    for (let i = this.oldest; i < this.values.length; i++) release(this.values[i]!)
+    for (let i = 0; i < this.values.size; i++) release(this.values.at(i))
   }
 
   /** Takes every value that waits, or waits for one. */
   readonly pull: Effect.Effect<readonly [any, ...Array<any>], Cause.Done | StreamOverflow> = Effect.suspend(() => {
-    if (this.size === 0) return this.over ?? Effect.flatMap(this.woken, () => this.pull)
-    const taken = this.values.slice(this.oldest)
-    this.values = []
-    this.oldest = 0
+    if (this.values.size === 0) return this.over ?? Effect.flatMap(this.woken, () => this.pull)
+    const taken = this.values.takeAll()
     this.resume()
     for (const waiting of taken) release(waiting)
     return Effect.succeed(taken.map(({ value }) => value) as [any, ...Array<any>])
@@ -119,20 +109,12 @@ export class Reader {
         this.finish(Effect.fail(new StreamOverflow({ stream: this.stream, capacity: this.capacity })))
         return false
       }
-      if (this.overflow === "dropNewest" || this.size === 0) return false
+      if (this.overflow === "dropNewest" || this.values.size === 0) return false
       // Dropping another connection's value would not change the bytes of this one.
-      if (!this.isFull && this.values[this.oldest]!.backlog !== backlog) return false
-      this.dropOldest()
+      if (!this.isFull && this.values.at(0).backlog !== backlog) return false
+      release(this.values.shift())
     }
     return true
-  }
-
-  private dropOldest(): void {
-    release(this.values[this.oldest]!)
-    this.oldest++
-    if (this.oldest < COMPACT_AT || this.oldest * 2 < this.values.length) return
-    this.values = this.values.slice(this.oldest)
-    this.oldest = 0
   }
 
   private pause(backlog: Backlog): void {

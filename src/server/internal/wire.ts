@@ -1,6 +1,6 @@
 import type { BroadcastPacket, EncodedBroadcast } from "../../adapter/Adapter.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import type { PacketParser } from "../../protocol/PacketParser.ts"
+import { json, type PacketParser } from "../../protocol/PacketParser.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
 import type { MessageTexts } from "../../recovery/DirectMessages.ts"
@@ -47,10 +47,12 @@ export class EncodedEvent implements EncodedBroadcast {
  */
 export class Wire {
   private readonly parser: PacketParser
+  private readonly isJson: boolean
   private readonly maxAttachments: number
 
   constructor(parser: PacketParser, maxAttachments: number) {
     this.parser = parser
+    this.isJson = parser === json
     this.maxAttachments = maxAttachments
   }
 
@@ -116,9 +118,25 @@ export class Wire {
         const problem = `${attachments.length} attachments, of which clients take ${maxAttachments}`
         throw makeProtocolError("too many attachments", problem)
       }
+      // And on one with another placeholder, which may be a value that another client has sent.
+      if (this.isJson && countOf(text!, PLACEHOLDER) !== attachments.length) {
+        throw makeProtocolError("not encodable", "a value that looks like the place of an attachment")
+      }
     }
     return new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
   }
+}
+
+/** A member of an object, as JSON has it. In a string the quotes have backslashes. */
+const PLACEHOLDER = '"_placeholder":true'
+
+const countOf = (text: string, part: string): number => {
+  let count = 0
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) {
+    // The end of a longer key.
+    if (text[at - 1] !== "\\") count++
+  }
+  return count
 }
 
 /** The same message, which no outbox drops: the client is told that it gets it. */
