@@ -54,8 +54,8 @@ const others = "test/interop/{v2-client,python-client}.test.ts"
 
 /**
  * The suites that run once more with the server as a process on another runtime, and a test that it is that runtime. The ordinary ones
- * have it in their own process, on the Node that runs the tests. A runtime that is missing fails in CI. The platform of Node on other
- * runtimes is for `FULL=1`.
+ * have it in their own process, on the Node that runs the tests. A runtime that is missing fails in CI. `FULL=1` runs conformance on
+ * other Nodes, too, and the platform of Node on other runtimes.
  */
 const suites: Partial<Record<RuntimeName, ReadonlyArray<string>>> = {
   bun: isFull ? [conformance, official, others] : [conformance, official],

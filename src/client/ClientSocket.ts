@@ -301,8 +301,8 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
   /**
    * Answers an event for which the server awaits an acknowledgement, until the scope closes: with
    * the value of the handler, or with one of the event's declared failures. Of several handlers the
-   * first one answers. The end of the scope interrupts those that are at work, and they do not
-   * answer any more.
+   * first one answers. The end of the scope interrupts those that are at work, the one that closes
+   * it included, and does not wait for them. They do not answer then.
    *
    * The handler of an untyped event takes its arguments and answers with one argument, none for
    * `undefined`, several for `ackArguments(…)`. A failure is logged then, and not answered.

@@ -4,17 +4,23 @@
 import * as Net from "node:net"
 
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Queue, type Scope } from "effect"
+import { Effect, Layer, Queue, Schema, type Scope } from "effect"
 import { WebSocket } from "ws"
 
 import type { DisconnectReason } from "../../src/DisconnectReason.ts"
+import * as Event from "../../src/Event.ts"
 import { Chunks } from "../../src/internal/chunks.ts"
+import * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { soon } from "../support/handshake.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { engineUrl, PollingClient, request, within } from "../support/RawClient.ts"
 import { call, connect, serve } from "../support/serve.ts"
+
+class Typed extends Namespace.make("/typed", {
+  clientToServer: [Event.make("move", { payload: { x: Schema.Int } })]
+}) {}
 
 /** A namespace that counts events, answers how many there were, and says why its sockets have gone. */
 const open = Effect.fnUntraced(function* (options: NodeOptions = {}) {
@@ -26,11 +32,18 @@ const open = Effect.fnUntraced(function* (options: NodeOptions = {}) {
       yield* socket.on("count", () => Effect.sync(() => ++counted))
       yield* socket.on("counted", () => Effect.sync(() => counted))
       yield* socket.on("echo", (...args) => socket.emit("echo", ...args))
+      yield* socket.on("die", () => Effect.die("as asked"))
+      yield* socket.on("shout", () => Effect.andThen(socket.broadcast.emit("shouted"), socket.emit("shouted")))
       yield* socket.onDisconnecting((reason) => Queue.offer(ends, reason))
     })
   )
   const idle = SocketIoServer.layerNamespace("/idle", () => Effect.void)
-  const { logs, url } = yield* serve(Layer.merge(layer, idle), { drainTimeout: "200 millis", ...options })
+  const typed = SocketIoServer.layerNamespace(Typed, () => Effect.succeed(Typed.of({ move: () => Effect.void })))
+  const rooms = SocketIoServer.layerDynamicNamespace(/^\/room\/\d+$/, () => Effect.succeed(() => Effect.void))
+  const { logs, url } = yield* serve(Layer.mergeAll(layer, idle, typed, rooms), {
+    drainTimeout: "200 millis",
+    ...options
+  })
   return { url, logs, end: soon("end", Queue.take(ends)), counted: () => counted }
 })
 
@@ -90,14 +103,25 @@ describe("a request of many packets", () => {
     })
   )
 
-  for (const packet of ["40/idle,\x1e41/idle,", "40/nowhere,", '42["unknown"]', "431[]", "3"]) {
+  for (const packet of [
+    "40/idle,\x1e41/idle,",
+    "40/nowhere,",
+    "40/room/%,",
+    '42["unknown"]',
+    '42["die"]',
+    '42["shout"]',
+    '42/typed,["move",{"x":"no"}]',
+    "431[]",
+    "3"
+  ]) {
     it.live(`leaves the others their turns, whatever the packets are: ${JSON.stringify(packet)}`, () =>
       Effect.gen(function* () {
         const { url } = yield* open()
         const other = yield* connect(url, { transports: ["websocket"] })
         const client = yield* polling(url)
         const progress = { isDone: false, amid: 0 }
-        const posted = client.send(...Array.from({ length: 3_000 }, () => packet))
+        yield* Effect.promise(() => client.send("40/typed,"))
+        const posted = client.send(...Array.from({ length: 3_000 }, (_, i) => packet.replaceAll("%", String(i))))
         posted.finally(() => (progress.isDone = true)).catch(() => {})
         // Many answers come before all is handled, as each waits for a few packets alone.
         for (; !progress.isDone && progress.amid < 20; progress.amid++) yield* call(other, "counted")

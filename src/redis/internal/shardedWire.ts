@@ -14,6 +14,9 @@ import { encodeEnvelope, type PubSubWire, type WireOptions } from "./wire.ts"
  * - `static`: none.
  * - `dynamic`: all but those of socket ids.
  * - `dynamic-private`: all.
+ *
+ * Messages of this library to a room whose name is longer than 512 characters go on the common
+ * channel in any mode.
  */
 export type SubscriptionMode = "static" | "dynamic" | "dynamic-private"
 
