@@ -26,7 +26,7 @@ export interface ShardedAdapterOptions extends RedisAdapterOptions {
   /**
    * Whether a room has a channel of its own, to which only servers with members subscribe
    * (`dynamic`), or not (`static`). All servers of a cluster must have the same mode. Default:
-   * `dynamic`.
+   * `dynamic`. Messages to a room whose name is longer than 512 characters reach all servers.
    *
    * **Gotchas**
    *
