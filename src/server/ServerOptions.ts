@@ -225,7 +225,7 @@ export interface ResolvedServerOptions {
   readonly maxPendingEvents: number
   readonly maxPendingBytes: number
   /** The memory of one event alone, in bytes. */
-  readonly maxAloneBytes: number
+  readonly bytesAlone: number
   readonly pauseReadingAt: number
   readonly resumeReadingAt: number
   readonly pauseTimeout: number
@@ -341,7 +341,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxPendingPackets: yield* integer("limits.maxPendingPackets", limits.maxPendingPackets, 1_000, 1),
     maxPendingEvents: yield* integer("limits.maxPendingEvents", limits.maxPendingEvents, 10_000, 1),
     maxPendingBytes,
-    maxAloneBytes: Math.max(maxPendingBytes, ALONE * (limits.maxPayload ?? MAX_PAYLOAD)),
+    bytesAlone: Math.max(maxPendingBytes, ALONE * (limits.maxPayload ?? MAX_PAYLOAD)),
     pauseReadingAt,
     resumeReadingAt,
     pauseTimeout: yield* millis("reading.pauseTimeout", reading.pauseTimeout, 10_000, 1),

@@ -109,9 +109,9 @@ export class Backlog implements WheelEntry {
   /** A payload waits in a stream. */
   hold(cost: number): void {
     this.bytes += cost
-    const { maxAloneBytes, maxPendingBytes } = this.options
+    const { bytesAlone, maxPendingBytes } = this.options
     // An event that is larger than the whole limit is accepted alone.
-    if (this.bytes > maxPendingBytes && (this.bytes > cost || cost > maxAloneBytes)) {
+    if (this.bytes > maxPendingBytes && (this.bytes > cost || cost > bytesAlone)) {
       const description = `more than ${maxPendingBytes} bytes of events whose handlers are not done`
       return this.client.session.closeUnsafe("inbound overflow", description)
     }
