@@ -57,9 +57,11 @@ export const isOpening = (target: string | undefined): boolean => {
   const at = target.lastIndexOf("sid=")
   const isPlain = !target.includes("%") || !ESCAPED_SID.test(target)
   if (at < 0 && isPlain) return true
-  // The last one counts. Every poll has it in this form, so that its query need not be parsed.
+  // The last one counts. Every poll has it in this form, so that its query need not be parsed. One
+  // without a value may follow.
   const isNamed = at > 0 && at + 4 < target.length && target.charCodeAt(at + 4) !== AMPERSAND
-  if (isNamed && isPlain && isStart(target, at)) return false
+  const isLast = isNamed && target.indexOf("sid", at + 4) < 0
+  if (isLast && isPlain && isStart(target, at)) return false
   return (queryOf(target).get("sid") ?? "") === ""
 }
 

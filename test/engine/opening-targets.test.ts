@@ -20,6 +20,8 @@ describe("a request's target opens a session", () => {
     "EIO=4&transport=polling&sid=1&sid=",
     "EIO=4&transport=polling&sid=1&%73id=",
     "EIO=4&transport=polling&sid=1&s%69d",
+    "EIO=4&transport=polling&sid=1&sid",
+    "sid=1&sid&EIO=4&transport=polling",
     "EIO=4&?sid=1"
   ]) {
     it(`with the query ${query}`, () => {
