@@ -69,6 +69,9 @@ interface DropCounter {
   onDropped(policy: OutboxOverflow, packets: number, bytes: number): void
 }
 
+/** The gaps that may be left in an outbox in any case. */
+const MAX_GAPS = 1_000
+
 /**
  * The messages that wait for one client, the oldest first.
  *
@@ -195,6 +198,10 @@ export class Outbox {
       this.bytes -= entry.size
       this.drop(entry)
     }
+    // A client that takes nothing would leave more and more gaps.
+    if (this.entries.length < 2 * this.count + MAX_GAPS) return
+    this.entries = this.entries.filter((entry) => entry !== undefined)
+    this.head = this.droppable = 0
   }
 
   private drop({ item, onDropped }: Waiting): void {

@@ -82,6 +82,16 @@ export const costOf = (value: unknown): number => {
   }
 }
 
+/**
+ * The same for a value that a schema has decoded. Instances of classes count as their members do.
+ */
+export const costOfDecoded = (value: unknown): number => {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return costOf(value)
+  let cost = OBJECT
+  for (const key in value) cost += MEMBER + key.length + costOfDecoded((value as Record<string, unknown>)[key])
+  return cost
+}
+
 const ofObject = (value: object): number => {
   if (Array.isArray(value)) {
     let cost = ARRAY + PLACE * value.length

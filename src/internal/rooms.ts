@@ -9,6 +9,9 @@ export const asRooms = (rooms: string | ReadonlyArray<string>): ReadonlyArray<st
   return rooms
 }
 
+/** The number of rooms that a room counts as: a long name takes memory, too. */
+export const weightOf = (room: string): number => 1 + (room.length >> 8)
+
 const noRoom = (value: unknown): Error =>
   new Error(
     `a room is a string, not ${typeof value === "number" ? `the number ${value}: use String(${value})` : typeof value}`

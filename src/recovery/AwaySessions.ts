@@ -5,6 +5,7 @@
  */
 import type { AwaySockets, LocalSocket, RoomChange, SelectionTarget, SocketDetails } from "../adapter/Adapter.ts"
 import * as InMemoryAdapter from "../adapter/InMemoryAdapter.ts"
+import { weightOf } from "../internal/rooms.ts"
 import type { Sized } from "./DirectMessages.ts"
 import type { RecoverySession } from "./RecoverySession.ts"
 
@@ -62,6 +63,8 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
   deadline = 0
   joined: Set<string> | undefined
   state: AwayState = "waiting"
+  /** The weight of its rooms, and of those that it has left, when it began to wait. */
+  weight = 0
   /** The rights of its client, if they are limited. */
   rights: AwayRights | undefined
   private readonly rooms: AwayRooms<M>
@@ -86,10 +89,17 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
     throw new Error("a socket without a connection is not listed")
   }
 
+  /** The weight of its rooms now. */
+  get roomWeight(): number {
+    let weight = 0
+    for (const room of this.joined ?? []) weight += weightOf(room)
+    return weight
+  }
+
   /** Called for rooms that it was not in before. */
   enterRoom(room: string): boolean {
     const { session } = this
-    if ((this.joined?.size ?? 0) >= this.rooms.maxRooms) return false
+    if (this.roomWeight + weightOf(room) > this.rooms.maxRooms) return false
     session.memberships.join(room, this.rooms.position)
     return true
   }
@@ -229,9 +239,13 @@ const nothing = (): never => {
   throw new Error("nothing is sent to a socket without a connection")
 }
 
+/** The rooms of all sessions together, for each session that there may be. */
+const ROOMS = 20
+
 /**
  * The absent sessions of all namespaces of a server, by their secrets. The one that has waited
- * longest leaves first.
+ * longest leaves first: if there are too many, or if they are in more than twenty rooms each, all
+ * of them together.
  *
  * @since 0.1.0
  * @category models
@@ -239,6 +253,7 @@ const nothing = (): never => {
 export class AwaySessions<in out M extends Sized> {
   private readonly waiting = new Map<string, AwaySession<M>>()
   private readonly maxSessions: number
+  private weight = 0
 
   constructor(maxSessions: number) {
     this.maxSessions = maxSessions
@@ -248,32 +263,46 @@ export class AwaySessions<in out M extends Sized> {
     return this.waiting.size
   }
 
+  private get isTooMuch(): boolean {
+    return this.waiting.size > this.maxSessions || this.weight > ROOMS * this.maxSessions
+  }
+
   /**
-   * Adds a session, which waits until a time in milliseconds. Returns the one that has to leave for
-   * it, if there are too many.
+   * Adds a session, which waits until a time in milliseconds. Returns those that have to leave for
+   * it. It is never one of them.
    */
-  add(away: AwaySession<M>, deadline: number): AwaySession<M> | undefined {
+  add(away: AwaySession<M>, deadline: number): ReadonlyArray<AwaySession<M>> {
     away.state = "waiting"
     away.deadline = deadline
+    away.weight = away.roomWeight + away.session.memberships.pastWeight
     this.waiting.set(away.session.pid, away)
-    if (this.waiting.size <= this.maxSessions) return undefined
-    const [oldest] = this.waiting.values()
-    this.waiting.delete(oldest!.session.pid)
-    return oldest
+    this.weight += away.weight
+    const left: Array<AwaySession<M>> = []
+    while (this.isTooMuch && this.waiting.size > 1) {
+      const [oldest] = this.waiting.values()
+      this.take(oldest!)
+      left.push(oldest!)
+    }
+    return left
+  }
+
+  private take(away: AwaySession<M>): void {
+    this.waiting.delete(away.session.pid)
+    this.weight -= away.weight
   }
 
   /** The session of a secret, if it waits in this namespace. */
   claim(pid: string, rooms: AwayRooms<M>): AwaySession<M> | undefined {
     const away = this.waiting.get(pid)
     if (away === undefined || !rooms.has(away)) return undefined
-    this.waiting.delete(pid)
+    this.take(away)
     away.state = "claimed"
     return away
   }
 
   /** Forgets a session that has ended. */
   delete(away: AwaySession<M>): void {
-    if (this.waiting.get(away.session.pid) === away) this.waiting.delete(away.session.pid)
+    if (this.waiting.get(away.session.pid) === away) this.take(away)
   }
 
   /** Takes the sessions out whose clients have not come in time. */
@@ -283,7 +312,7 @@ export class AwaySessions<in out M extends Sized> {
       // Sessions wait for the same time, so they are in the order of their deadlines. One that was
       // claimed in vain begins to wait anew, after the others.
       if (away.deadline > now) break
-      this.waiting.delete(away.session.pid)
+      this.take(away)
       expired.push(away)
     }
     return expired

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { weightOf } from "../internal/rooms.ts"
+
 /** The positions after which, and up to which, a client was in a room. */
 interface Interval {
   readonly from: number
@@ -13,6 +15,9 @@ interface Interval {
 /** The number of intervals that have ended, and that one client may make a server keep. */
 const MAX_PAST = 256
 
+/** The same for their rooms, as they count: a room with a long name counts as several. */
+const MAX_WEIGHT = 2 * MAX_PAST
+
 /**
  * The rooms that a client is in, and those that it has left, each with positions of its namespace's
  * log. A message is for the client if the client was in a room of the message when the message was
@@ -20,8 +25,9 @@ const MAX_PAST = 256
  *
  * **Details**
  *
- * At most 256 stays that have ended are kept. With more, the earlier ones are forgotten, and
- * `floor` says from which position on the rooms are known.
+ * At most 256 stays that have ended are kept, fewer if the names of their rooms are long. With
+ * more, the earlier ones are forgotten, and `floor` says from which position on the rooms are
+ * known.
  *
  * @since 0.1.0
  * @category models
@@ -30,6 +36,8 @@ export class Memberships {
   private readonly joined = new Map<string, number>()
   private past: Map<string, Array<Interval>> | undefined
   private pastCount = 0
+  /** The weight of the rooms that it has left, once for each stay. */
+  pastWeight = 0
   /** The rooms are known for later positions than this. */
   floor = 0
 
@@ -45,7 +53,8 @@ export class Memberships {
     this.joined.delete(room)
     // Nothing was sent meanwhile.
     if (from >= position) return
-    if (this.pastCount === MAX_PAST) {
+    const weight = weightOf(room)
+    if (this.pastCount === MAX_PAST || this.pastWeight + weight > MAX_WEIGHT) {
       this.forgetPast()
       this.floor = position
       return
@@ -56,6 +65,7 @@ export class Memberships {
     if (intervals === undefined) past.set(room, [interval])
     else intervals.push(interval)
     this.pastCount++
+    this.pastWeight += weight
   }
 
   /** The client has received everything up to `position`: earlier stays are forgotten. */
@@ -63,7 +73,9 @@ export class Memberships {
     if (this.past === undefined) return
     for (const [room, intervals] of this.past) {
       const kept = intervals.filter(({ to }) => to > position)
-      this.pastCount -= intervals.length - kept.length
+      const forgotten = intervals.length - kept.length
+      this.pastCount -= forgotten
+      this.pastWeight -= forgotten * weightOf(room)
       if (kept.length === 0) this.past.delete(room)
       else this.past.set(room, kept)
     }
@@ -95,6 +107,6 @@ export class Memberships {
 
   private forgetPast(): void {
     this.past = undefined
-    this.pastCount = 0
+    this.pastCount = this.pastWeight = 0
   }
 }

@@ -54,6 +54,27 @@ describe("a claim in memory", () => {
     })
   )
 
+  it.effect("answers many who wait a few at a time, and others have turns in between", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory()
+      const first = yield* claim(memory, message("a"))
+      let answered = 0
+      const waiting = yield* Effect.forEach(Array.from({ length: 100 }), () =>
+        fork(Effect.tap(answerOf(memory, message("a")), () => Effect.sync(() => void answered++)))
+      )
+      const gone = waiting[50]!
+      yield* complete(first, "answer")
+      const atOnce = answered
+      assert.isAtMost(atOnce, 24)
+      // A copy that comes meanwhile has the answer.
+      assert.strictEqual(yield* answerOf(memory, message("a")), "answer")
+      yield* Fiber.interrupt(gone)
+      yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+      for (const fiber of waiting) if (fiber !== gone) assert.strictEqual(yield* Fiber.join(fiber), "answer")
+      assert.strictEqual(answered, 99)
+    })
+  )
+
   it.effect("that is released goes to the one that waits the longest", () =>
     Effect.gen(function* () {
       const memory = yield* makeMemory()

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 
+import { AwaySession, AwaySessions } from "../../src/recovery/AwaySessions.ts"
 import { Memberships } from "../../src/recovery/Memberships.ts"
 import { type LogBounds, LogBudget, MessageLog } from "../../src/recovery/MessageLog.ts"
 import { type DirectBudget, RecoverySession, type SessionBounds } from "../../src/recovery/RecoverySession.ts"
@@ -79,6 +80,59 @@ describe("the rooms of a client over time", () => {
     assert.isAbove(memberships.floor, position - 300)
     memberships.confirm(position)
     assert.isUndefined((memberships as unknown as { readonly past: unknown }).past)
+  })
+
+  it("take bounded memory also where the names of rooms are long", () => {
+    const memberships = new Memberships()
+    for (let i = 1; i <= 100; i++) {
+      memberships.join(`${i} ${"x".repeat(50_000)}`, 2 * i)
+      memberships.leave(`${i} ${"x".repeat(50_000)}`, 2 * i + 1)
+      const { past } = memberships as unknown as { readonly past: ReadonlyMap<string, unknown> | undefined }
+      let characters = 0
+      for (const room of past?.keys() ?? []) characters += room.length
+      assert.isAtMost(characters, 512 * 256)
+    }
+    // What is known is right, and it is known from where on.
+    assert.isAbove(memberships.floor, 0)
+    const last = `100 ${"x".repeat(50_000)}`
+    if (memberships.floor < 201) assert.isTrue(memberships.wasIn(last, 201))
+    memberships.confirm(300)
+    assert.strictEqual(memberships.pastWeight, 0)
+  })
+})
+
+describe("the sessions of absent clients", () => {
+  const away = (name: string, rooms: ReadonlyArray<string>) => {
+    const session = { pid: name, sid: name, memberships: new Memberships(), dispose: () => {} }
+    const waiting = new AwaySession<any>({} as any, session as any, {}, 0)
+    waiting.joined = new Set(rooms)
+    return waiting
+  }
+  const roomsOf = (count: number, length = 5) => Array.from({ length: count }, (_, i) => `${i} ${"x".repeat(length)}`)
+
+  it("are bounded by their rooms, too: those that have waited longest leave", () => {
+    const sessions = new AwaySessions<any>(10)
+    // Two hundred rooms, of any sessions.
+    for (let i = 0; i < 5; i++) assert.deepStrictEqual(sessions.add(away(`small ${i}`, roomsOf(2)), 1), [])
+    assert.deepStrictEqual(sessions.add(away("large", roomsOf(190)), 1), [])
+    const left = sessions.add(away("next", roomsOf(6)), 1).map(({ session }) => session.pid)
+    assert.deepStrictEqual(left, ["small 0", "small 1", "small 2"])
+    // A long name counts as several.
+    const others = sessions.add(away("long", roomsOf(10, 3_000)), 1).map(({ session }) => session.pid)
+    assert.deepStrictEqual(others, ["small 3", "small 4", "large"])
+    assert.strictEqual(sessions.size, 2)
+  })
+
+  it("are bounded by their number, and the last one stays in any case", () => {
+    const sessions = new AwaySessions<any>(2)
+    const first = away("first", [])
+    sessions.add(first, 1)
+    sessions.add(away("second", []), 1)
+    assert.deepStrictEqual(sessions.add(away("third", []), 1), [first])
+    assert.strictEqual(sessions.add(away("huge", roomsOf(1_000)), 1).length, 2)
+    assert.strictEqual(sessions.size, 1)
+    assert.strictEqual(sessions.takeExpired(1).length, 1)
+    assert.deepStrictEqual(sessions.add(away("one more", roomsOf(40)), 1), [])
   })
 })
 

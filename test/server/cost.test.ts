@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 
-import { costOf } from "../../src/internal/cost.ts"
+import { costOf, costOfDecoded } from "../../src/internal/cost.ts"
 import { memoryInUse } from "../support/memory.ts"
 
 const BYTES = 400_000
@@ -59,6 +59,16 @@ describe("the estimated memory of a payload", () => {
       assert.isAtLeast(taken, LEAST * estimate)
     })
   }
+
+  it("is that of the members for what a schema has made of it", () => {
+    class Prompt {
+      readonly text = "x".repeat(10_000)
+      readonly parts = [{ bytes: new Uint8Array(5_000) }, { at: new Date(0) }]
+    }
+    assert.isAbove(costOfDecoded(new Prompt()), 15_000)
+    assert.isAbove(costOfDecoded([{ prompt: new Prompt() }]), 15_000)
+    for (const value of [undefined, null, 1, "text", true]) assert.strictEqual(costOfDecoded(value), costOf(value))
+  })
 
   it("is that of a hidden class for keys that only look like indices", () => {
     const cost = (key: string) => costOf({ [key]: 0 }) - key.length

@@ -4,6 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
+import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
+import { Outbox as EngineOutbox } from "../../src/engine/Outbox.ts"
 import { Deque } from "../../src/internal/deque.ts"
 import { Outbox } from "../../src/redis/internal/outbox.ts"
 import type { ResolvedServerOptions } from "../../src/server/ServerOptions.ts"
@@ -67,6 +69,26 @@ describe("a queue whose head is taken while others wait", () => {
     })
     assert.isBelow(bytes, 5 * LARGE)
     assert.strictEqual(outbox.length, 3)
+  })
+})
+
+describe("an outbox that drops the oldest", () => {
+  it("keeps as many places as messages, about, however many were dropped for a client that takes none", () => {
+    const outbox = new EngineOutbox({ maxOutbox: 50_000, outboxOverflow: "dropOldest" }, { onDropped: () => {} })
+    outbox.offer("2", 0)
+    for (let n = 0; n < 20_000; n++) outbox.offer(new OutboundMessage(`4${n}`, undefined, false), 0)
+    const { entries } = outbox as unknown as { readonly entries: ReadonlyArray<unknown> }
+    const waiting = entries.filter((entry) => entry !== undefined).length
+    assert.isBelow(entries.length, 2 * waiting + 1_002)
+    assert.isAtMost(outbox.bytes, 50_000)
+    // The ping is first, and then come the last messages, in their order.
+    assert.strictEqual(outbox.shift()!.item, "2")
+    const texts = outbox.takeAll().map(({ item }) => (item as OutboundMessage).text)
+    assert.deepStrictEqual(
+      texts,
+      Array.from({ length: texts.length }, (_, i) => `4${20_000 - texts.length + i}`)
+    )
+    assert.isAbove(texts.length, 100)
   })
 })
 

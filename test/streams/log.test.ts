@@ -112,6 +112,35 @@ describe("the memory for streams", () => {
     })
   )
 
+  it.effect("counts what a stream keeps to make its values, and refuses more, until it has ended", () =>
+    Effect.gen(function* () {
+      const log = yield* StreamLog.makeMemory({
+        maxBytesPerClient: 100_000,
+        maxTotalBytes: 150_000,
+        retain: "1 second"
+      })
+      const begin = (client: string, held: number, owner?: string) =>
+        Effect.map(log.begin({ ...stream(client, undefined, owner), held }), (begun) => {
+          assert.strictEqual(begun._tag, "Began")
+          return (begun as Extract<typeof begun, { readonly _tag: "Began" }>).log
+        })
+      const refused = (client: string, held: number) =>
+        Effect.map(Effect.flip(begin(client, held)), ({ reason }) => (reason._tag === "Full" ? reason.bound : reason))
+      const one = yield* begin("one", 60_000)
+      assert.strictEqual(yield* refused("one", 50_000), "maxBytesPerClient")
+      yield* begin("one", 30_000)
+      yield* begin("two", 50_000)
+      assert.strictEqual(yield* refused("three", 20_000), "maxTotalBytes")
+      yield* begin("three", 5_000)
+      one.finish({ _tag: "Success" })
+      yield* begin("one", 60_000)
+      // One that nobody reads makes room for another, as where too many run.
+      assert.strictEqual(yield* refused("four", 30_000), "maxTotalBytes")
+      yield* TestClock.adjust("10 seconds")
+      yield* begin("four", 30_000)
+    })
+  )
+
   it.effect("stops one without an owner and without readers for another one, when as many run as may", () =>
     Effect.gen(function* () {
       const log = yield* make({ maxRunning: 5, maxRunningPerClient: 2 })

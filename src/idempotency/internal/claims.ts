@@ -2,6 +2,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 
+import { takeTurn } from "../../internal/sharedTurns.ts"
 import { digest } from "./digest.ts"
 import type { Ledger } from "./ledger.ts"
 import { Waiter, WaitingLine } from "./waiting.ts"
@@ -45,6 +46,19 @@ interface Running {
 }
 
 const NO_ANSWER = Effect.undefined
+
+/** The copies of a message that are answered in one go: each of them encodes the answer. */
+const AT_ONCE = 8
+
+/** Answers those who wait, a few at a time: others have turns in between. */
+const answerSome = (line: WaitingLine, answered: Effect.Effect<string>): void => {
+  for (let count = 0; count < AT_ONCE; count++) {
+    const next = line.shift()
+    if (next === undefined) return
+    Deferred.doneUnsafe(next.called, answered)
+  }
+  if (!line.isEmpty) takeTurn(() => answerSome(line, answered), 0)
+}
 
 /** Drops the answers that are over. */
 export const purge = <E>(
@@ -105,10 +119,7 @@ export const makeClaims = <E>(
     giveBack(self.client)
     if (answer === undefined) return passOn(key, self)
     running.delete(key)
-    const answered = Effect.succeed(answer)
-    for (let next = self.line?.shift(); next !== undefined; next = self.line?.shift()) {
-      Deferred.doneUnsafe(next.called, answered)
-    }
+    if (self.line !== undefined) answerSome(self.line, Effect.succeed(answer))
   }
 
   const complete = (

@@ -19,6 +19,10 @@ export class WaitingLine {
   private first: Waiter | undefined
   private last: Waiter | undefined
 
+  get isEmpty(): boolean {
+    return this.first === undefined
+  }
+
   add(waiter: Waiter): void {
     waiter.isWaiting = true
     waiter.previous = this.last

@@ -1,3 +1,4 @@
+import { weightOf } from "../../internal/rooms.ts"
 import type { Environment } from "./environment.ts"
 
 // The number of rooms that a connection may be in, over all of its sockets.
@@ -18,9 +19,6 @@ export interface Joiner {
   readonly connection: RoomCount
   readonly joined: ReadonlySet<string> | undefined
 }
-
-/** The number of rooms that a room counts as: a long name takes memory, too. */
-const weightOf = (room: string): number => 1 + (room.length >> 8)
 
 const mayEnter = ({ environment, rooms }: RoomCount, weight: number): boolean =>
   rooms + weight <= environment.options.maxRooms

@@ -65,7 +65,7 @@ export class ServerRecovery implements WheelEntry {
   /** A session waits for its client. */
   park(away: AwaySession<OutboundMessage>): void {
     const deadline = this.now() + this.maxDisconnection
-    this.away.add(away, deadline)?.end("overflow")
+    for (const left of this.away.add(away, deadline)) left.end("overflow")
     // The next look may be one at the log, later than this.
     if (this.bucket === IDLE || deadline < this.looksAt) this.look(this.maxDisconnection)
   }

@@ -8,6 +8,7 @@ import type * as Stream from "effect/Stream"
 
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
 import { compile, type CompiledContract } from "../../internal/compileContract.ts"
+import { costOfDecoded } from "../../internal/cost.ts"
 import { TokenBucket } from "../../internal/tokenBucket.ts"
 import { enableCompiler } from "../../internal/schemaCompiler.ts"
 import type { OwnerSocket } from "../../Once.ts"
@@ -162,7 +163,7 @@ export class StreamEvents {
         // A client that leaves meanwhile must not leave a log without work.
         return Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            Effect.mapError(log.begin({ about, client, idle: event.idle }), refusalOf),
+            Effect.mapError(log.begin({ about, client, idle: event.idle, held: costOfDecoded(payload) }), refusalOf),
             (begun): Effect.Effect<typeof StreamWire.Started.Type, EventRefused, any> => {
               if (begun._tag === "Began") {
                 this.work.start(event, begun.log, () => work.stream(payload), context)

@@ -30,6 +30,8 @@ export class LogEntry {
   readonly isMirror: boolean
   /** The estimated memory in bytes. */
   bytes: number
+  /** The part of it that makes the values, while it runs. */
+  held: number
   end: EncodedEnd | undefined
   /** The time of its end in milliseconds. */
   endedAt = 0
@@ -52,8 +54,12 @@ export class LogEntry {
   private awaited: (() => void) | undefined
   private readonly now: () => number
 
-  constructor(stream: Pick<LogEntry, "about" | "client" | "id" | "idle">, now: () => number, isMirror = false) {
-    const { about, client, id, idle } = stream
+  constructor(
+    stream: Pick<LogEntry, "about" | "client" | "id" | "idle"> & { readonly held?: number },
+    now: () => number,
+    isMirror = false
+  ) {
+    const { about, client, held = 0, id, idle } = stream
     this.id = id
     this.about = about
     this.client = client
@@ -61,7 +67,16 @@ export class LogEntry {
     this.isMirror = isMirror
     this.now = now
     this.lonelyAt = this.reachedAt = now()
-    this.bytes = LOG + costOf(id) + costOf(client) + costOf(about)
+    this.held = held
+    this.bytes = LOG + costOf(id) + costOf(client) + costOf(about) + held
+  }
+
+  /** It makes no more values. Returns what that took. */
+  letGo(): number {
+    const { held } = this
+    this.held = 0
+    this.bytes -= held
+    return held
   }
 
   /** The number of values that the stream has given. */

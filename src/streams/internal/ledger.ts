@@ -15,12 +15,14 @@ export interface LedgerLimits {
 }
 
 /** The name of the bound that keeps a stream from its start. */
-export type Bound = "maxRunning" | "maxRunningPerClient"
+export type Bound = "maxRunning" | "maxRunningPerClient" | "maxBytesPerClient" | "maxTotalBytes"
 
 /** The streams of one client. */
 class Share {
   running = 0
   bytes = 0
+  /** The part of it that its streams keep to make their values. */
+  held = 0
   /** Those that have ended, in the order of their ends. */
   readonly ended = new Set<LogEntry>()
 
@@ -54,6 +56,7 @@ export class Ledger {
   private readonly keys = new Map<string, LogEntry>()
   private readonly shares = new Map<string, Share>()
   private total = 0
+  private held = 0
   private own = 0
 
   constructor(limits: LedgerLimits, now: () => number, listener: LedgerListener) {
@@ -87,11 +90,15 @@ export class Ledger {
     return about.key === undefined ? undefined : this.keys.get(placeOf(about))
   }
 
-  /** The bound that a new stream of a client would exceed. */
-  refuses(client: string): Bound | undefined {
+  /** The bound that a new stream of a client would exceed, which keeps so much while it runs. */
+  refuses(client: string, held = 0): Bound | undefined {
+    const { maxBytesPerClient, maxRunning, maxRunningPerClient, maxTotalBytes } = this.limits
     const share = this.shares.get(client)
-    if (share !== undefined && share.running >= this.limits.maxRunningPerClient) return "maxRunningPerClient"
-    return this.own >= this.limits.maxRunning ? "maxRunning" : undefined
+    if (share !== undefined && share.running >= maxRunningPerClient) return "maxRunningPerClient"
+    // Values can be dropped to make room. What makes them cannot.
+    if ((share?.held ?? 0) + held > maxBytesPerClient) return "maxBytesPerClient"
+    if (this.held + held > maxTotalBytes) return "maxTotalBytes"
+    return this.own >= maxRunning ? "maxRunning" : undefined
   }
 
   /**
@@ -114,7 +121,7 @@ export class Ledger {
     return found
   }
 
-  begin(stream: Pick<LogEntry, "about" | "client" | "id" | "idle">, isMirror = false): LogEntry {
+  begin(stream: ConstructorParameters<typeof LogEntry>[0], isMirror = false): LogEntry {
     const entry = new LogEntry(stream, this.now, isMirror)
     this.entries.set(entry.id, entry)
     this.running.add(entry)
@@ -122,6 +129,8 @@ export class Ledger {
     let share = this.shares.get(entry.client)
     if (share === undefined) this.shares.set(entry.client, (share = new Share()))
     share.running++
+    share.held += entry.held
+    this.held += entry.held
     this.charge(entry, entry.bytes)
     this.fit(entry)
     return entry
@@ -176,6 +185,7 @@ export class Ledger {
     const share = this.shares.get(entry.client)!
     this.running.delete(entry)
     share.running--
+    this.letGo(entry)
     this.ended.add(entry)
     share.ended.add(entry)
     if (!entry.isMirror) {
@@ -207,6 +217,7 @@ export class Ledger {
     const share = this.shares.get(entry.client)!
     if (this.running.delete(entry)) {
       share.running--
+      this.letGo(entry)
       if (!entry.isMirror) this.own--
       if (this.find(entry.about) === entry) this.keys.delete(placeOf(entry.about))
     }
@@ -217,6 +228,14 @@ export class Ledger {
     if (share.size === 0) this.shares.delete(entry.client)
     // Until its values are in the store; see `makeShipping`.
     if (entry.shipper === undefined) entry.clear()
+  }
+
+  /** It makes no more values. */
+  private letGo(entry: LogEntry): void {
+    const held = entry.letGo()
+    this.shares.get(entry.client)!.held -= held
+    this.held -= held
+    this.charge(entry, -held)
   }
 
   private charge(entry: LogEntry, bytes: number): void {

@@ -21,6 +21,7 @@ interface NewStream {
   readonly about: About
   readonly client: string
   readonly idle: number
+  readonly held?: number
 }
 
 interface Options {
@@ -127,8 +128,10 @@ export const makeStreams = (ledger: Ledger, store: Store | undefined, { full, ne
         Effect.suspend(() => {
           const running = ledger.find(stream.about)
           if (running !== undefined) return Effect.succeed(found(running.id))
-          if (ledger.refuses(stream.client) === "maxRunning") replace()
-          const bound = ledger.refuses(stream.client) ?? (ledger.isFull ? "maxStreams" : undefined)
+          const { client, held } = stream
+          const first = ledger.refuses(client, held)
+          if (first === "maxRunning" || first === "maxTotalBytes") replace()
+          const bound = ledger.refuses(client, held) ?? (ledger.isFull ? "maxStreams" : undefined)
           if (bound !== undefined) return Effect.fail(full(bound))
           const entry = ledger.begin({ ...stream, id: newId(), idle: Math.max(stream.idle, store?.told ?? 0) })
           if (shared === undefined) return Effect.succeed(began(entry))
