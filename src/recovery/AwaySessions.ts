@@ -264,12 +264,14 @@ export class AwaySessions<in out M extends Sized> {
   }
 
   private get isTooMuch(): boolean {
-    return this.waiting.size > this.maxSessions || this.weight > ROOMS * this.maxSessions
+    const { maxSessions, waiting, weight } = this
+    // One alone may be in more rooms.
+    return waiting.size > maxSessions || (weight > ROOMS * maxSessions && waiting.size > 1)
   }
 
   /**
    * Adds a session, which waits until a time in milliseconds. Returns those that have to leave for
-   * it. It is never one of them.
+   * it; itself, if none may wait.
    */
   add(away: AwaySession<M>, deadline: number): ReadonlyArray<AwaySession<M>> {
     away.state = "waiting"
@@ -278,7 +280,7 @@ export class AwaySessions<in out M extends Sized> {
     this.waiting.set(away.session.pid, away)
     this.weight += away.weight
     const left: Array<AwaySession<M>> = []
-    while (this.isTooMuch && this.waiting.size > 1) {
+    while (this.isTooMuch) {
       const [oldest] = this.waiting.values()
       this.take(oldest!)
       left.push(oldest!)
