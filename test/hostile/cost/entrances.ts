@@ -29,6 +29,8 @@ const repeat = (count: number, what: string, separator = ","): string => Array(c
 const ORDINARY = `421["ack","${"x".repeat(36)}"]`
 
 const OBJECTS = `[${repeat(330_000, "{}")}]`
+/** Objects with arrays of 35 places, fifty in each other: they take fifty times as much as their text. */
+const SPARSE = `[${repeat(2_700, `${'{"34":'.repeat(50)}0${"}".repeat(50)}`)}]`
 const NUMBERS = `[${repeat(490_000, "1")}]`
 const FRACTIONS = `[${repeat(100_000, "0.1234567")}]`
 const LISTS = `[${repeat(330_000, "[]")}]`
@@ -139,6 +141,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
     isLarge: true
   },
   { ...flood("large: objects", "", `421["size",${OBJECTS}]`), ...ONE_PARSE },
+  { ...flood("large: sparse objects", "", `421["size",${SPARSE}]`), ...ONE_PARSE },
   { ...flood("large: lists", "", `421["size",${LISTS}]`), ...ONE_PARSE },
   { ...flood("large: numbers", "", `421["size",${NUMBERS}]`), ...ONE_PARSE },
   { ...flood("large: fractions", "", `421["size",${FRACTIONS}]`), ...ONE_PARSE },

@@ -26,6 +26,10 @@ export const featureEntrances: ReadonlyArray<Entrance> = [
 
   flood("streams: start one that ends", "/streams,", '42/streams,1["none"]'),
   flood("streams: start one that runs, beyond the bound", "/streams,", '42/streams,1["never"]'),
+  {
+    ...flood("streams: large: start one that runs", "/streams,", `42/streams,1["asked","${"x".repeat(900_000)}"]`),
+    isLarge: true
+  },
   flood("streams: read one that is not there", "/streams,", '42/streams,1["long:read",{"stream":"x","after":0}]'),
   flood("streams: acknowledge one that is not read", "/streams,", '42/streams,["long:ack",{"stream":"x","at":1}]'),
   flood("streams: find without a key", "/streams,", '42/streams,1["long:find","x"]'),

@@ -22,6 +22,7 @@ class Streams extends Namespace.make("/streams", {
 })
   .add(StreamEvent.make("long", { item: Schema.String }))
   .add(StreamEvent.make("never", { item: Schema.String }))
+  .add(StreamEvent.make("asked", { payload: Schema.String, item: Schema.String }))
   .add(StreamEvent.make("none", { item: Schema.String })) {}
 
 const StreamsLive = SocketIoServer.layerNamespace(Streams, () =>
@@ -33,6 +34,7 @@ const StreamsLive = SocketIoServer.layerNamespace(Streams, () =>
       // A megabyte of words.
       long: () => Stream.rechunk(Stream.fromIterable(Array.from({ length: 2_000 }, () => "x".repeat(500))), 100),
       never: () => Stream.never,
+      asked: () => Stream.never,
       none: () => Stream.empty
     })
   )
