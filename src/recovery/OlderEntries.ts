@@ -113,7 +113,9 @@ export class OlderEntries implements Refill {
     onEnd()
     const entries = this.entries.takeAll()
     for (const { bytes } of entries) log.giveBack(bytes)
-    if (isComplete && this.meets && log.floor === this.floor && this.after < this.floor) {
+    // One that was being delivered when the log began is remembered already, at its floor.
+    const isFree = log.first === undefined || log.first.position > this.floor
+    if (isComplete && this.meets && isFree && log.floor === this.floor && this.after < this.floor) {
       log.prepend(this.after, entries)
     }
   }

@@ -77,6 +77,14 @@ describe("the entries of before those that a server remembers", () => {
     assert.deepStrictEqual(numbers, [22, 23, 26])
   })
 
+  it("are not, if the last of them is remembered already", () => {
+    const recent = new RecentEntries(new LogBudget({ maxEvents: 100, maxBytes: 1e6, retention: 1_000 }), 24)
+    recent.add(here, message(24), 10, 500)
+    take(recent, 20)
+    assert.isFalse(recent.has(place(20), here))
+    assert.isTrue(recent.has(here, here))
+  })
+
   it("are not, if one is missing, or if they were not read to the end", () => {
     for (const options of [{ skip: 15 }, { skip: 24 }, { upTo: 23 }, { end: false }]) {
       const { after, budget, recent } = make()
