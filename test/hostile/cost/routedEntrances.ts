@@ -236,7 +236,5 @@ export const routedEntrances: ReadonlyArray<Entrance> = [
   entrance("pings of WebSocket", "websocket", passedWebSocket(chunkOf(frame(9, ""))), OPENS),
   entrance("WebSocket in segments of one byte", "websocket", passedWebSocket(packets(ORDINARY), 1), { segment: 1 }),
   entrance("probes of an upgrade", "connection", times(4, passedProbes), { isPerConnection: true }),
-  entrance("text that is no packet, over WebSocket", "connection", times(4, passedWebSocket(chunkOf(text("x")))), {
-    isPerConnection: true
-  })
+  entrance("text that is no packet, over WebSocket", "connection", times(4, passedWebSocket(chunkOf(text("x")))))
 ]
