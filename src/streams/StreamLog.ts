@@ -24,8 +24,8 @@ import { type About, type EncodedEnd, type Store, StreamLogError } from "./Strea
  *
  * - `client`: the one whose share of the bounds it takes: the owner, or the connection.
  * - `idle`: the time without a reader after which it is stopped, in milliseconds.
- * - `held`: the memory that it takes while it runs, beside its values, in bytes: the payload that its
- *   client has sent. It counts for `maxBytesPerClient` and `maxTotalBytes`. Default: 0.
+ * - `held`: the memory that it takes while it runs, beside its values, in bytes: the payload that
+ *   its client has sent. It counts for `maxBytesPerClient` and `maxTotalBytes`. Default: 0.
  *
  * @since 0.1.0
  * @category models

@@ -76,6 +76,7 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
     const clients = []
     for (let i = 0; i < 12; i++) clients.push(await world.connect(one, ["room"]))
     const witness = await world.connect(one)
+    for (const client of clients) await client.call("join", "room")
     for (const client of clients) await world.settle(one, client)
     const ids = clients.map(({ id }) => id)
     for (const client of clients) await client.cut("reset")
@@ -128,6 +129,7 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
     const clients = []
     for (let i = 0; i < 12; i++) clients.push(await world.connect(one, ["room"]))
     const witness = await world.connect(one)
+    for (const client of clients) await client.call("join", "room")
     for (const client of clients) await world.settle(one, client)
     const ids = clients.map(({ id }) => id)
     for (const client of clients) await client.cut("reset")

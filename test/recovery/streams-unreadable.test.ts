@@ -31,6 +31,8 @@ describe("an event that servers would not read from the log", requires("Redis"),
     const [one, two] = await world.start("unreadable", 2, { maxMessageBytes: 10_000 })
     const client = await world.connect(one, ["room"])
     const id = client.id!
+    // It is handled when the client is in its rooms.
+    await client.call("join", "room")
     // The arguments, the packet and the entry are three levels.
     for (const value of [nested(98), nested(98, Buffer.from("bytes"))]) {
       assert.match(await problemOf(one.direct(id, "e", value)), /nested deeper than 100 levels/)
