@@ -36,6 +36,23 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
 
   const exists = (pid: string | undefined) => world.command("exists", `sio:session:${pid}`)
 
+  /** Twelve clients that were in a room and have lost their connections, before these events were sent there. */
+  const crowd = async (streamName: string, events: ReadonlyArray<number>) => {
+    const [one] = await world.start(streamName, 1)
+    const clients = []
+    for (let i = 0; i < 12; i++) clients.push(await world.connect(one, ["room"]))
+    const witness = await world.connect(one)
+    // It is handled when the client is in its rooms.
+    for (const client of clients) await client.call("join", "room")
+    for (const client of clients) await world.settle(one, client)
+    const ids = clients.map(({ id }) => id)
+    for (const client of clients) await client.cut("reset")
+    for (const n of events) await one.emit({ to: ["room"] }, "e", n)
+    await world.settle(one, witness)
+    await eventually("the ends", () => one.departures.length === clients.length)
+    return { clients, ids, witness }
+  }
+
   it("keeps no session that takes more than 1 MiB, and says so", async () => {
     const [one, two] = await world.start("large-session", 2)
     const client = await world.connect(one)
@@ -72,17 +89,7 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
   })
 
   it("has 8 reads of the log under way at most, and all clients come back", async () => {
-    const [one] = await world.start("reads", 1)
-    const clients = []
-    for (let i = 0; i < 12; i++) clients.push(await world.connect(one, ["room"]))
-    const witness = await world.connect(one)
-    for (const client of clients) await client.call("join", "room")
-    for (const client of clients) await world.settle(one, client)
-    const ids = clients.map(({ id }) => id)
-    for (const client of clients) await client.cut("reset")
-    await one.emit({ to: ["room"] }, "e", 1)
-    await world.settle(one, witness)
-    await eventually("the ends", () => one.departures.length === clients.length)
+    const { clients, ids, witness } = await crowd("reads", [1])
     // A server that has read nothing of that itself.
     let claims = 0
     let reads = 0
@@ -125,17 +132,7 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
   }, 30_000)
 
   it("reads once what was sent before a server's start, for all clients that come to it", async () => {
-    const [one] = await world.start("once", 1)
-    const clients = []
-    for (let i = 0; i < 12; i++) clients.push(await world.connect(one, ["room"]))
-    const witness = await world.connect(one)
-    for (const client of clients) await client.call("join", "room")
-    for (const client of clients) await world.settle(one, client)
-    const ids = clients.map(({ id }) => id)
-    for (const client of clients) await client.cut("reset")
-    for (const n of [1, 2]) await one.emit({ to: ["room"] }, "e", n)
-    await world.settle(one, witness)
-    await eventually("the ends", () => one.departures.length === clients.length)
+    const { clients, ids } = await crowd("once", [1, 2])
     let reads = 0
     const redisClient = withReads(world, (read) => Effect.tap(read, () => Effect.sync(() => void reads++)))
     const [late] = await world.start("once", 1, { redisClient })
