@@ -87,6 +87,11 @@ export const costOf = (value: unknown): number => {
  */
 export const costOfDecoded = (value: unknown): number => {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return costOf(value)
+  if (Array.isArray(value)) {
+    let cost = ARRAY + PLACE * value.length
+    for (const item of value) cost += costOfDecoded(item)
+    return cost
+  }
   let cost = OBJECT
   for (const key in value) cost += MEMBER + key.length + costOfDecoded((value as Record<string, unknown>)[key])
   return cost

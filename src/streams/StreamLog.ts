@@ -160,7 +160,9 @@ export class StreamLog extends Context.Service<StreamLog, StreamLogShape>()("eff
  * Bytes are estimates of memory. Streams that have ended are dropped before their time if there are
  * too many: beyond its own bounds a client loses its oldest ones, and beyond the bounds of all the
  * oldest ones go, whosever they are. A stream that runs is never dropped. It loses its oldest
- * values instead. In both cases its readers are told.
+ * values instead. In both cases its readers are told. The payloads of streams that run cannot be
+ * dropped: a stream is refused if they alone would be more than `maxBytesPerClient`, or
+ * `maxTotalBytes`.
  *
  * A client is an owner (`owner` of the event), or a connection.
  *

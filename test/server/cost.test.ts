@@ -67,7 +67,8 @@ describe("the estimated memory of a payload", () => {
     }
     assert.isAbove(costOfDecoded(new Prompt()), 15_000)
     assert.isAbove(costOfDecoded([{ prompt: new Prompt() }]), 15_000)
-    for (const value of [undefined, null, 1, "text", true]) assert.strictEqual(costOfDecoded(value), costOf(value))
+    for (const value of [undefined, null, 1, "text", true, [1, 2.5, "text", [{}]]])
+      assert.strictEqual(costOfDecoded(value), costOf(value))
   })
 
   it("is that of a hidden class for keys that only look like indices", () => {
