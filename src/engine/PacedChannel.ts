@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { Deque } from "../internal/deque.ts"
 import { countMessage, forget, isLong, LARGE_MESSAGE, Pace, TURN_MESSAGES } from "../internal/pace.ts"
 import { takeTurn } from "../internal/sharedTurns.ts"
 import { now } from "../internal/turn.ts"
@@ -33,7 +34,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
    * Messages that came after reading was stopped. While this list exists, every message goes
    * through it.
    */
-  protected held: Array<readonly [data: Data, isBinary: boolean]> | undefined
+  private held: Deque<Held<Data>> | undefined
   /** The session has paused reading. */
   private isPaused = false
   /** Other connections have their turn; then this one continues. */
@@ -73,9 +74,14 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
 
   /** The peer has sent a ping, which the platform has answered. */
   onPing(): void {
+    this.onPong()
+    this.receiver.onPing?.()
+  }
+
+  /** The peer has sent a pong, for which nobody has asked. */
+  onPong(): void {
     this.beginTurn()
     if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
-    this.receiver.onPing?.()
   }
 
   /**
@@ -84,7 +90,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
    */
   onClose(): void {
     forget(this)
-    if (this.isPaused || !this.held?.length || this.receiver.isClosed === true) return this.end()
+    if (this.isPaused || this.heldCount === 0 || this.receiver.isClosed === true) return this.end()
     this.closed = lastMessages.take(this.heldBytes, (count) => this.deliverLast(count))
     if (this.closed !== undefined) return this.isYielding ? undefined : this.goOnAfter(0)
     this.failure ??= { kind: "inbound overflow", message: "too much of closed connections waited to be handled" }
@@ -105,17 +111,29 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
 
   /** Keeps a message until its turn. */
   protected hold(data: Data, isBinary: boolean): void {
-    this.held!.push([data, isBinary])
+    this.held!.push(isBinary ? [data] : data)
+  }
+
+  /** Whether messages wait for their turn, or would. */
+  protected get isHolding(): boolean {
+    return this.held !== undefined
+  }
+
+  /** The number of messages that wait. */
+  protected get heldCount(): number {
+    return this.held?.size ?? 0
   }
 
   /** The most memory that the held messages take, in bytes. */
   protected get heldBytes(): number {
-    return this.held?.reduce((sum, [{ length }]) => sum + HELD_OBJECTS + length, 0) ?? 0
+    let bytes = 0
+    for (let i = 0; i < this.heldCount; i++) bytes += HELD_OBJECTS + dataOf(this.held!.at(i)).length
+    return bytes
   }
 
   /** Nobody takes the messages that wait: this side has closed or dropped the connection. */
   protected letGo(): void {
-    if (this.held !== undefined) this.held.length = 0
+    this.held?.clear()
     if (this.closed !== undefined) this.end()
   }
 
@@ -187,7 +205,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
 
   private stop(): void {
     if (this.held !== undefined) return
-    this.held = []
+    this.held = new Deque()
     this.stopReading()
   }
 
@@ -204,7 +222,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     this.beginTurn()
     this.deliver(TURN_MESSAGES - this.messages)
     if (this.isPaused || this.closed !== undefined || this.held === undefined) return
-    if (this.held.length > 0 || this.pace?.isDue) return this.yield(true)
+    if (this.held.size > 0 || this.pace?.isDue) return this.yield(true)
     this.held = undefined
     this.startReading()
   }
@@ -217,13 +235,15 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     const { held } = this
     if (held === undefined) return 0
     let n = 0
-    while (n < count && n < held.length && !this.isPaused) {
-      const [data, isBinary] = held[n++]!
+    // The rest may be dropped meanwhile.
+    while (n < count && held.size > 0 && !this.isPaused) {
+      const message = held.shift()
+      const data = dataOf(message)
+      n++
       this.onTaken(data)
-      this.receive(data, isBinary)
+      this.receive(data, message !== data)
       if (this.pace?.isOver) break
     }
-    held.splice(0, n)
     this.messages += n
     return n
   }
@@ -231,7 +251,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   /** Delivers up to this number of the messages that came before the end, and then the end. */
   private deliverLast(count: number): number {
     const delivered = this.deliver(count)
-    if (this.closed !== undefined && (this.isPaused || !this.held?.length)) this.end()
+    if (this.closed !== undefined && (this.isPaused || this.heldCount === 0)) this.end()
     return delivered
   }
 
@@ -247,6 +267,12 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     }
   }
 }
+
+/** A message that waits: a text as it is, so that a flood of these makes no objects, or bytes. */
+type Held<Data> = Data | readonly [bytes: Data]
+
+const dataOf = <Data extends string | Uint8Array>(message: Held<Data>): Data =>
+  Array.isArray(message) ? message[0] : (message as Data)
 
 /** The objects of a message that waits, in bytes. */
 const HELD_OBJECTS = 280

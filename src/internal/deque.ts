@@ -38,11 +38,15 @@ export class Deque<A> {
     this.first = 0
   }
 
+  clear(): void {
+    this.items = []
+    this.first = 0
+  }
+
   /** Takes all. */
   takeAll(): Array<A> {
     const items = this.items.slice(this.first)
-    this.items = []
-    this.first = 0
+    this.clear()
     return items
   }
 }

@@ -92,6 +92,10 @@ export class Peer extends Ws.WebSocket {
   }
 }
 
+function onPong(this: Ws.WebSocket & Emitter): void {
+  this[CHANNEL]!.onPong()
+}
+
 function onError(this: Ws.WebSocket & Emitter, error: Error): void {
   this[CHANNEL]!.onError(error)
 }
@@ -157,8 +161,8 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   private onUnreadTaken: (() => void) | undefined
   /** The bytes of large reads in this turn. */
   private bytes = 0
-  /** The size in bytes of the next portion of a large read. */
-  private portion = PORTION
+  /** The size in bytes of the next portion of a large read; 0 before the first one. */
+  private portion = 0
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
     super()
@@ -213,16 +217,18 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     this.beginTurn()
     this.bytes += chunk.length
     readOffHeap(chunk.length)
-    if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
+    if (this.bytes >= TURN_BYTES && !this.isHolding) this.yield()
     let takesMore = true
-    if (this.isHasty) this.portion = PORTION
+    // Only who sends that much is watched for pongs: a listener costs memory for every connection.
+    if (this.portion === 0) this.ws.on("pong", onPong)
+    if (this.portion === 0 || this.isHasty) this.portion = PORTION
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
       const end = Math.min(at + this.portion, chunk.length)
       takesMore = Duplex.prototype.push.call(this.socket, chunk.subarray(at, end))
       const isWhole = end - at === this.portion
       at = end
-      if (this.portion < MAX_PORTION && isWhole && this.held === undefined && this.messages - before < FEW_MESSAGES)
+      if (this.portion < MAX_PORTION && isWhole && !this.isHolding && this.messages - before < FEW_MESSAGES)
         this.portion *= 2
     }
     return takesMore
