@@ -50,6 +50,7 @@ export interface BunHandlers {
     readonly open: (socket: BunWebSocket) => void
     readonly message: (socket: BunWebSocket, message: string | Uint8Array<ArrayBuffer>) => void
     readonly ping: (socket: BunWebSocket) => void
+    readonly pong: (socket: BunWebSocket) => void
     readonly drain: (socket: BunWebSocket) => void
     readonly close: (socket: BunWebSocket, code: number, reason: string) => void
   }
@@ -160,6 +161,7 @@ export const handlers = Effect.fnUntraced(function* (
       message: (socket, message) => socket.data.channel?.take(message),
       // Bun has answered it.
       ping: (socket) => socket.data.channel?.onPing(),
+      pong: (socket) => socket.data.channel?.onPong(),
       drain: (socket) => socket.data.channel?.onWritten?.(),
       close: (socket, code, reason) => socket.data.channel?.onClosed(code, reason)
     }

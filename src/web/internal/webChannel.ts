@@ -19,6 +19,17 @@ const TRY_LATER = 1013
 const TEXT_OBJECTS = 96
 const BYTES_OBJECTS = 280
 
+/**
+ * The messages that may come in one turn of the event loop. The platform reads for as long as there
+ * is something to read: 400,000 messages that take 0.2 s, and longer if they are kept. Ten thousand
+ * events that a client emits at once pass. Binary messages count as several, as each has memory of
+ * its own, and so do pings and pongs of WebSocket: the platform answers each ping with a system
+ * call.
+ */
+const MAX_TURN = 12_000
+const BYTES = 4
+const PING = 16
+
 /** The most memory that a waiting message takes, in bytes: a character takes up to two. */
 const memoryOf = (data: string | Uint8Array): number =>
   typeof data === "string" ? TEXT_OBJECTS + 2 * data.length : BYTES_OBJECTS + data.byteLength
@@ -35,6 +46,8 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
   /** The memory of the held messages, in bytes. */
   private pending = 0
   private isOver = false
+  /** What has come in this turn. */
+  private inTurn = 0
 
   constructor(settings: ChannelSettings) {
     super()
@@ -52,6 +65,13 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     if (this.isOver) return
     this.bytesReceived += typeof data === "string" ? utf8Length(data) : data.byteLength
     this.onMessage(data, typeof data !== "string")
+    this.count(typeof data === "string" ? 1 : BYTES)
+  }
+
+  override onPong(): void {
+    if (this.isOver) return
+    super.onPong()
+    this.count(PING)
   }
 
   /** The platform has closed the connection. */
@@ -82,6 +102,17 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     for (const attachment of attachments ?? []) this.send(attachment, attachment.byteLength)
   }
 
+  protected override onTurn(): void {
+    this.inTurn = 0
+  }
+
+  /** Ends a connection that brings so much in a turn that others have none. */
+  private count(messages: number): void {
+    this.inTurn += messages
+    if (this.inTurn <= MAX_TURN || this.isOver) return
+    this.overflow(`more than ${MAX_TURN} messages came at once`)
+  }
+
   protected override get heldBytes(): number {
     return this.pending
   }
@@ -90,9 +121,8 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     super.hold(data, isBinary)
     this.pending += memoryOf(data)
     // One message may be larger than the limit, as the largest message has a limit of its own.
-    if (this.pending <= this.settings.maxHeld || this.held!.length === 1) return
-    this.held!.length = this.pending = 0
-    this.fail("inbound overflow", `more than ${this.settings.maxHeld} bytes waited to be handled`)
+    if (this.pending <= this.settings.maxHeld || this.heldCount === 1) return
+    this.overflow(`more than ${this.settings.maxHeld} bytes waited to be handled`)
   }
 
   protected override onTaken(data: string | Uint8Array): void {
@@ -111,6 +141,13 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
   protected onDefect(defect: unknown): void {
     this.settings.report("a WebSocket has failed", defect)
     this.terminate()
+  }
+
+  /** Ends the connection, and drops what waits. */
+  private overflow(message: string): void {
+    this.letGo()
+    this.pending = 0
+    this.fail("inbound overflow", message)
   }
 
   /** Ends the connection with a fault of the peer. The session learns of it now. */
