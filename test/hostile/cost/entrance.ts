@@ -44,6 +44,10 @@ export interface Entrance {
   /** How many times as long the others may wait as beside what is ordinary. Default: twice. */
   readonly slower?: number
   /**
+   * The platform does it before the library learns of it. The times are told, and fail nothing.
+   */
+  readonly isByPlatform?: boolean
+  /**
    * A few bytes on a connection of their own cost what the connection does, which is compared with
    * one that is ordinary. By the byte it would look dear to open one and send nothing.
    */

@@ -167,7 +167,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   // It is closed when it does not take the answers.
   socket("pings of WebSocket", { traffic: chunkOf(frame(9, "")) }, OPENS),
   socket("pings of WebSocket, 125 bytes", { traffic: chunkOf(frame(9, "p".repeat(125))) }, OPENS),
-  socket("pongs of WebSocket", { traffic: chunkOf(frame(10, "")) }, ONE_READ),
+  socket("pongs of WebSocket", { traffic: chunkOf(frame(10, "")) }),
   socket("fragments of one byte", { traffic: chunkOf(fragments(ORDINARY, 1)) }),
   socket("fragments of one byte, a large message", { traffic: fragments(`421["size","${"x".repeat(100_000)}"]`, 1) }),
   socket("segments of 7 bytes", { traffic: packets(ORDINARY), segment: 7 }, { segment: 7 }),

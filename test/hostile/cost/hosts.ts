@@ -137,6 +137,7 @@ const fetching =
 
 export const hosts = {
   node,
+  nodeInDeno: node,
   routed,
   bun: fetching(BunSocketIoServer.layer),
   deno: fetching(DenoSocketIoServer.layer)

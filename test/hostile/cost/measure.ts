@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url"
 
 import { now, quantile, type Role, sleep, start } from "../../bench/roles.ts"
-import { runtimes } from "../../support/runtimePrograms.ts"
+import { type RuntimeName, runtimes } from "../../support/runtimePrograms.ts"
 import { type Entrance, type Side, sideOf } from "./entrance.ts"
 import type { Answers } from "./questions.ts"
 import type { HostName, Ports } from "./hosts.ts"
@@ -58,9 +58,18 @@ const within = async <A>(millis: number, promise: Promise<A>): Promise<A> => {
 
 const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 
+/** The runtimes of hosts that do not run in that of this script. */
+export const RUNTIMES: { readonly [H in Side]?: RuntimeName } = {
+  bun: "bun",
+  deno: "deno",
+  nodeInDeno: "node-on-deno"
+}
+
 /** The program of a host; none: that of this script. */
-const runtimeOf = (host: HostName): ReadonlyArray<string> | undefined =>
-  host === "bun" || host === "deno" ? runtimes[host].command : undefined
+const runtimeOf = (host: HostName): ReadonlyArray<string> | undefined => {
+  const runtime = RUNTIMES[host]
+  return runtime === undefined ? undefined : runtimes[runtime].command
+}
 
 interface Window {
   readonly cpu: number
