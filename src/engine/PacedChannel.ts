@@ -17,13 +17,14 @@ import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
  *
  * **Details**
  *
- * The edge calls `onMessage` for each message, and `onClose` at the end. A message is handled at
- * once, unless the session has paused or the connection has sent more than fits into one turn of
- * the event loop. Then `stopReading` is called, and later messages wait until `startReading`. An
- * edge whose platform cannot stop reading bounds the messages that wait: it overrides `hold`,
- * `onTaken` and `heldBytes`. After the end they go on to take turns, with those of all connections
- * that have ended. The receiver learns of the end after them, or as soon as it has closed the
- * connection itself: an edge says so with `letGo`.
+ * The edge calls `onMessage` for each message, `onPing` and `onPong` for frames that are none, and
+ * `onClose` at the end. A message is handled at once, unless the session has paused or the
+ * connection has sent more than fits into one turn of the event loop. Then `stopReading` is called,
+ * and later messages wait until `startReading`. An edge whose platform cannot stop reading bounds
+ * the messages that wait: it overrides `hold`, `onTaken`, `heldBytes`, and `letGo`, which drops
+ * them. After the end they go on to take turns, with those of all connections that have ended. The
+ * receiver learns of the end after them, or as soon as it has closed the connection itself: an edge
+ * says so with `letGo`.
  *
  * @since 0.1.0
  * @category models
@@ -78,9 +79,10 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     this.receiver.onPing?.()
   }
 
-  /** The peer has sent a pong, for which nobody has asked. */
+  /** The peer has sent a pong, for which nobody has asked. Pings take their turns here, too. */
   onPong(): void {
     this.beginTurn()
+    this.pace?.took(0)
     if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
   }
 

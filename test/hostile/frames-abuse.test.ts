@@ -3,7 +3,9 @@
  * memory than their bytes; and messages in pieces of a byte.
  */
 import * as Http from "node:http"
+import { createServer as createSecureServer } from "node:https"
 import * as Net from "node:net"
+import { connect as connectSecurely, type TLSSocket } from "node:tls"
 import { setImmediate as turn } from "node:timers/promises"
 
 import { assert, describe, it } from "@effect/vitest"
@@ -14,17 +16,19 @@ import * as EngineServer from "../../src/engine/EngineServer.ts"
 import type { EngineSession, SessionClose } from "../../src/engine/EngineSession.ts"
 import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import * as NodeEngine from "../../src/node/NodeEngine.ts"
+import { cert, key } from "../support/certificate.ts"
 import { within } from "../support/RawClient.ts"
 import { listen } from "../support/serve.ts"
 import { frame, upgradeRequest, WEBSOCKET_TARGET } from "./victim.ts"
 
 const PING = 9
+const PONG = 10
 
 /** A session over a WebSocket, and both ends of its connection. The client reads no more than the opening. */
-const open = Effect.fnUntraced(function* (options: EngineOptions = {}, perMessageDeflate = false) {
-  const http = Http.createServer()
+const open = Effect.fnUntraced(function* (options: EngineOptions = {}, perMessageDeflate = false, isSecure = false) {
+  const http = isSecure ? createSecureServer({ key, cert }) : Http.createServer()
   let serverSocket!: Net.Socket
-  http.on("connection", (socket) => (serverSocket = socket))
+  http.on(isSecure ? "secureConnection" : "connection", (socket) => (serverSocket = socket))
   let session!: EngineSession
   let end!: (close: SessionClose) => void
   const ended = new Promise<SessionClose>((resolve) => (end = resolve))
@@ -36,7 +40,8 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}, perMessag
   const { hostname, port } = new URL(yield* listen(http))
   const socket = yield* Effect.acquireRelease(
     Effect.promise(async () => {
-      const socket = Net.connect({ host: hostname, port: Number(port) })
+      const address = { host: hostname, port: Number(port) }
+      const socket = isSecure ? connectSecurely({ ...address, rejectUnauthorized: false }) : Net.connect(address)
       socket.setNoDelay(true)
       socket.on("error", () => {})
       const extensions = perMessageDeflate ? ["Sec-WebSocket-Extensions: permessage-deflate"] : []
@@ -202,6 +207,61 @@ describe("pings of a client that does not read", () => {
       assert.isTrue(session.isOpen)
     })
   )
+})
+
+for (const isSecure of [false, true]) {
+  describe(`pongs that nobody has asked for${isSecure ? ", with TLS" : ""}`, () => {
+    it.live("are handled a few in each turn", () =>
+      Effect.gen(function* () {
+        const { serverSocket, session, socket } = yield* open({}, false, isSecure)
+        let received: (() => void) | undefined
+        const last = new Promise<void>((resolve) => (received = resolve))
+        session.handler = { onOpen() {}, onBinary() {}, onClose() {}, onMessage: () => received!() }
+        const bytes = { inTurn: 0, most: 0, isOver: false }
+        serverSocket.on("data", ({ length }: Buffer) => {
+          bytes.most = Math.max(bytes.most, (bytes.inTurn += length))
+        })
+        const turns = (async () => {
+          for (; !bytes.isOver; bytes.inTurn = 0) await turn()
+        })()
+        const pongs = Buffer.concat(Array.from({ length: 20_000 }, () => frame(PONG, Buffer.alloc(0))))
+        // Small records, each of which is a read of its own.
+        if (isSecure) (socket as TLSSocket).setMaxSendFragment(4_096)
+        socket.write(Buffer.concat([pongs, frame(1, Buffer.from("4last"))]))
+        yield* Effect.promise(() => within("message after pongs", last))
+        bytes.isOver = true
+        yield* Effect.promise(() => turns)
+        assert.isTrue(session.isOpen)
+        // There are 120 KB of them.
+        assert.isBelow(bytes.most, 16_384)
+      })
+    )
+  })
+}
+
+describe("bytes that nobody takes", () => {
+  const faults = {
+    "after a close frame": frame(8, Buffer.alloc(0)),
+    // A bit that only an extension may set.
+    "after a fault": Buffer.concat([Buffer.of(0xa1), frame(1, Buffer.from("3")).subarray(1)])
+  }
+  for (const [name, fault] of Object.entries(faults)) {
+    it.live(`${name} are read up to 64 KiB, and then the connection is dropped`, () =>
+      Effect.gen(function* () {
+        const { ended, serverSocket, socket } = yield* open()
+        const before = serverSocket.bytesRead
+        const noise = Buffer.alloc(65_536)
+        const write = () => {
+          if (socket.writable) socket.write(noise, write)
+        }
+        // It does not notice that the server has ended its side.
+        socket.pause().write(fault, write)
+        yield* ended
+        assert.isTrue(serverSocket.destroyed)
+        assert.isBelow(serverSocket.bytesRead - before, 2_000_000)
+      })
+    )
+  }
 })
 
 describe("a message in pieces", () => {

@@ -488,6 +488,32 @@ describe("the connection between servers", () => {
     })
   )
 
+  it.live("cuts a client that sends on after its session has ended", () =>
+    Effect.gen(function* () {
+      const { nodes } = yield* threeNodes({ limits: { maxOutbox: 1_000_000 } })
+      const { sid, url } = yield* foreign(nodes)
+      yield* Effect.promise(() => request(url, { method: "POST", body: "40" }))
+      yield* Effect.promise(() => request(url))
+      const socket = new RawSocket(nodes[1]!.url, { EIO: "4", transport: "websocket", sid })
+      yield* Effect.promise(() => socket.opened)
+      socket.send("2probe")
+      yield* Effect.promise(() => socket.next())
+      socket.send("5")
+      const { _socket: connection } = (socket as unknown as { readonly ws: { readonly _socket: Socket } }).ws
+      connection.on("error", () => {}).pause()
+      socket.send('42["drip",100000]')
+      yield* eventually(() => countOf(nodes[0]!) === 0)
+      const closed = new Promise<void>((resolve) => connection.once("close", () => resolve()))
+      const noise = Buffer.alloc(65_536)
+      const write = () => {
+        if (connection.writable) connection.write(noise, write)
+      }
+      write()
+      // One that sends nothing has half a minute to read what is there.
+      yield* Effect.promise(() => within("end of the connection", closed))
+    })
+  )
+
   it.live("counts a response as unread until the client has read it", () =>
     Effect.gen(function* () {
       const { nodes } = yield* threeNodes({ limits: { maxOutbox: 30_000_000 } })

@@ -1,12 +1,14 @@
 import { Duplex } from "node:stream"
 
-import * as Ws from "ws"
+import { WebSocket } from "ws"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { PacedChannel } from "../../engine/PacedChannel.ts"
 import type { WebSocketChannel } from "../../engine/Transport.ts"
 import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
+import { listen, type PeerEvents, watchPongs } from "./peer.ts"
+import { discard } from "./unwanted.ts"
 import * as Turn from "../../internal/turn.ts"
 
 type SendOptions = { readonly binary: boolean; readonly compress: boolean }
@@ -39,9 +41,6 @@ const MAX_PORTION = 64 * 1024
 /** If a portion holds fewer messages than this, the next one is twice as large. */
 const FEW_MESSAGES = 16
 
-/** Smaller reads empty the connection's buffer, or nearly so. */
-const LARGE_READ = 16 * 1024
-
 /** After this many bytes in one turn, they are written before its end. */
 const LARGE_WRITE = 256 * 1024
 
@@ -60,50 +59,6 @@ interface Counted {
   readonly bytesWritten: number
 }
 
-/**
- * The property of an emitter that holds its channel, so that all connections share their listeners.
- */
-const CHANNEL = Symbol("channel")
-
-interface Emitter {
-  [CHANNEL]?: NodeWebSocketChannel
-}
-
-function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean): void {
-  this[CHANNEL]!.onMessage(data, isBinary)
-}
-
-/**
- * A WebSocket that tells its channel of the peer's pings. `ws` answers these by itself; the channel
- * drops the connection if the peer does not read the answers. A listener would cost memory for
- * every connection.
- */
-export class Peer extends Ws.WebSocket {
-  declare [CHANNEL]?: NodeWebSocketChannel
-
-  override pong(data?: unknown, mask?: boolean, callback?: (error: Error) => void): void {
-    super.pong(data, mask, callback)
-    this[CHANNEL]?.onPing()
-  }
-
-  override terminate(): void {
-    this[CHANNEL]?.onTerminate()
-    super.terminate()
-  }
-}
-
-function onPong(this: Ws.WebSocket & Emitter): void {
-  this[CHANNEL]!.onPong()
-}
-
-function onError(this: Ws.WebSocket & Emitter, error: Error): void {
-  this[CHANNEL]!.onError(error)
-}
-
-function onClose(this: Ws.WebSocket & Emitter): void {
-  this[CHANNEL]!.onClose()
-}
-
 /** The settings that all channels of a server share. */
 export interface ChannelSettings {
   /**
@@ -119,23 +74,12 @@ export interface ChannelSettings {
 let isOurs = false
 
 /**
- * Replaces a socket's own `push`, with which Node hands over a read: large reads are taken in
- * portions, so that one peer's messages do not fill a turn. A listener for `data` would see a read
- * too late, because `ws` has one, too. A stream between the socket and `ws` would cost memory for
- * every connection and a copy of every read. Small reads pass after one comparison.
- */
-function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
-  if (chunk === null || chunk.length < LARGE_READ) return Duplex.prototype.push.call(this, chunk, encoding)
-  return this[CHANNEL]!.onLargeRead(chunk)
-}
-
-/**
  * A WebSocket of `ws`. Everything that is sent over it within one turn of the event loop leaves in
  * one system call.
  */
-export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSocketChannel, Turn.TurnTask {
-  private readonly ws: Ws.WebSocket & Emitter
-  private readonly socket: Duplex & Partial<Counted> & Emitter
+export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSocketChannel, PeerEvents, Turn.TurnTask {
+  private readonly ws: WebSocket
+  private readonly socket: Duplex & Partial<Counted>
   /**
    * Whether the peer has agreed to compression (RFC 7692). `ws` then compresses asynchronously, and
    * keeps the order itself.
@@ -164,7 +108,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   /** The size in bytes of the next portion of a large read; 0 before the first one. */
   private portion = 0
 
-  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
+  constructor(ws: WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
     super()
     this.ws = ws
     this.socket = socket
@@ -184,9 +128,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
 
   /** Lets messages in, once there is a receiver. */
   listen(): void {
-    this.ws[CHANNEL] = this.socket[CHANNEL] = this
-    this.ws.on("message", onMessage).on("error", onError).on("close", onClose)
-    this.socket.push = push
+    listen(this.ws, this.socket, this)
   }
 
   protected handOver(data: Buffer, isBinary: boolean): void {
@@ -210,8 +152,6 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
    * Splits a large read. When the turn of the connection is over, the stream keeps the rest: its
    * end, too. Portions grow while they hold few messages, and stay that large until the connection
    * has sent more messages than one turn allows.
-   *
-   * @internal
    */
   onLargeRead(chunk: Buffer): boolean {
     this.beginTurn()
@@ -220,7 +160,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     if (this.bytes >= TURN_BYTES && !this.isHolding) this.yield()
     let takesMore = true
     // Only who sends that much is watched for pongs: a listener costs memory for every connection.
-    if (this.portion === 0) this.ws.on("pong", onPong)
+    if (this.portion === 0) watchPongs(this.ws)
     if (this.portion === 0 || this.isHasty) this.portion = PORTION
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
@@ -234,7 +174,12 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     return takesMore
   }
 
-  /** The connection was dropped: by this module, or by `ws`. @internal */
+  /** It is closing. After the peer's close frame, or a fault, `ws` takes nothing more. */
+  onClosing(): void {
+    if (this.socket.listenerCount("data") === 0) discard(this.socket)
+  }
+
+  /** The connection was dropped: by this module, or by `ws`. */
   onTerminate(): void {
     if (isOurs) return
     this.failure ??= { kind: "overflow", message: "the peer does not take the answers to its pings" }
@@ -245,7 +190,6 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     this.terminate()
   }
 
-  /** @internal */
   onError(error: Error & { readonly code?: string }): void {
     this.failure ??= {
       kind:
@@ -384,7 +328,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
   }
 
   private get isOpen(): boolean {
-    return this.ws.readyState === Ws.WebSocket.OPEN && this.socket.writable
+    return this.ws.readyState === WebSocket.OPEN && this.socket.writable
   }
 
   private flushLater(): void {

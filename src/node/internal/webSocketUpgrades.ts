@@ -8,7 +8,8 @@ import type { EngineServer, UpgradeDecision } from "../../engine/EngineServer.ts
 import { HandshakeError, headersOf } from "../../engine/HandshakeError.ts"
 import { atTurnEnd } from "../../internal/turn.ts"
 import { NodeRequest } from "./nodeRequest.ts"
-import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./webSocketChannel.ts"
+import { Peer } from "./peer.ts"
+import { type ChannelSettings, NodeWebSocketChannel } from "./webSocketChannel.ts"
 
 /** The engine whose path it is, and the settings of its WebSockets. */
 export interface UpgradeContext {

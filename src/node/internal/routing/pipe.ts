@@ -3,12 +3,10 @@ import type { Duplex } from "node:stream"
 
 import { setTimeout } from "../../../internal/turn.ts"
 import { readOffHeap } from "../offHeap.ts"
+import { discard } from "../unwanted.ts"
 
 /** The time for a peer to read the last bytes after the other one has closed, in milliseconds. */
 const LINGER = 30_000
-
-/** The bytes of a peer that are read after the other one has closed. Nobody takes them. */
-const MAX_UNWANTED = 64 * 1024
 
 /** Two connections that are joined. */
 export interface Pipe {
@@ -19,15 +17,10 @@ export interface Pipe {
 const onRead = (chunk: Buffer): void => readOffHeap(chunk.length)
 
 /** Gives a connection the rest of its time after the other one has closed. */
-const finish = (other: Duplex) => {
+const finish = (other: Duplex, isTrusted: boolean) => {
   if (other.destroyed) return
   other.end()
-  // A connection that is not read does not notice its end.
-  let unwanted = 0
-  other.on("data", (chunk: Buffer) => {
-    unwanted += chunk.length
-    if (unwanted > MAX_UNWANTED) other.destroy()
-  })
+  discard(other, isTrusted)
   other.resume()
   const timer = setTimeout(() => other.destroy(), LINGER)
   other.once("close", () => clearTimeout(timer))
@@ -39,8 +32,8 @@ const finish = (other: Duplex) => {
  * end.
  */
 export const join = (client: Duplex, owner: Socket): Pipe => {
-  client.once("close", () => finish(owner))
-  owner.once("close", () => finish(client))
+  client.once("close", () => finish(owner, true))
+  owner.once("close", () => finish(client, false))
   client.on("data", onRead).pipe(owner)
   owner.on("data", onRead).pipe(client)
   return {
