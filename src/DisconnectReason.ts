@@ -14,7 +14,8 @@
  * - `parse error`: the client sent something that the protocol does not allow.
  * - `payload too large`: the client sent more than `maxPayload` bytes at once.
  * - `outbox overflow`: the client did not read, and more than `maxOutbox` bytes were waiting.
- * - `inbound overflow`: the client sent more than may wait for its handlers.
+ * - `inbound overflow`: the client sent more than may wait for its handlers, or, where the platform
+ *   cannot stop reading, more at once than others can wait for.
  * - `rate limit exceeded`: the client sent too often, and its limit says that this closes the
  *   connection.
  * - `connect timeout`: the client joined no namespace within `connectTimeout`.

@@ -309,7 +309,8 @@ export interface WebSocketFailure {
   /**
    * - `overflow`: the peer does not read the answers to its own pings.
    * - `inbound overflow`: the platform cannot stop reading, and more messages wait for the session
-   *   than it may hold; or too much of connections that have closed waits to be handled.
+   *   than it may hold, or come at once than others can wait for; or too much of connections that
+   *   have closed waits to be handled.
    */
   readonly kind: "too large" | "invalid frame" | "overflow" | "inbound overflow" | "error"
   readonly message: string

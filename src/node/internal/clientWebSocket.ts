@@ -8,6 +8,7 @@ import {
   type ConnectionDetails,
   messageOf
 } from "../../engine/ClientPlatform.ts"
+import { Deque } from "../../internal/deque.ts"
 import { now, setImmediate } from "../../internal/turn.ts"
 import { explain } from "./clientRequest.ts"
 import { readOffHeap } from "./offHeap.ts"
@@ -50,7 +51,7 @@ class Messages {
   private readonly ws: WebSocket
   private readonly events: ClientWebSocketEvents
   /** Messages that came after reading was stopped: those of one read. */
-  private held: Array<readonly [data: Buffer, isBinary: boolean]> | undefined
+  private held: Deque<readonly [data: Buffer, isBinary: boolean]> | undefined
   private left = TURN_MESSAGES
   private began = 0
   private isCounting = false
@@ -78,9 +79,9 @@ class Messages {
   }
 
   /** Stops reading until the next turn. Gives the messages that wait for it. */
-  private hold(): Array<readonly [data: Buffer, isBinary: boolean]> {
+  private hold(): Deque<readonly [data: Buffer, isBinary: boolean]> {
     if (this.held === undefined) {
-      this.held = []
+      this.held = new Deque()
       this.ws.pause()
     }
     return this.held
@@ -100,10 +101,8 @@ class Messages {
     this.isCounting = false
     const { held, ws } = this
     if (held === undefined) return
-    let n = 0
-    while (n < held.length && this.mayGoOn()) this.handOver(...held[n++]!)
-    held.splice(0, n)
-    if (held.length > 0) return
+    while (held.size > 0 && this.mayGoOn()) this.handOver(...held.shift())
+    if (held.size > 0) return
     this.held = undefined
     ws.resume()
     this.onHandled?.()

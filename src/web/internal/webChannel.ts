@@ -22,12 +22,10 @@ const BYTES_OBJECTS = 280
 /**
  * The messages that may come in one turn of the event loop. The platform reads for as long as there
  * is something to read: 400,000 messages that take 0.2 s, and longer if they are kept. Ten thousand
- * events that a client emits at once pass. Binary messages count as several, as each has memory of
- * its own, and so do pings and pongs of WebSocket: the platform answers each ping with a system
- * call.
+ * events that a client emits at once pass. A ping or pong of WebSocket counts as many: the platform
+ * answers each ping with a system call.
  */
 const MAX_TURN = 12_000
-const BYTES = 4
 const PING = 16
 
 /** The most memory that a waiting message takes, in bytes: a character takes up to two. */
@@ -54,6 +52,8 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     this.settings = settings
   }
 
+  /** How many texts a binary message counts as: what its memory costs the platform. */
+  protected abstract readonly bytesWeight: number
   abstract readonly buffered: number
   abstract close(code?: number): void
   abstract terminate(): void
@@ -65,7 +65,7 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     if (this.isOver) return
     this.bytesReceived += typeof data === "string" ? utf8Length(data) : data.byteLength
     this.onMessage(data, typeof data !== "string")
-    this.count(typeof data === "string" ? 1 : BYTES)
+    this.count(typeof data === "string" ? 1 : this.bytesWeight)
   }
 
   override onPong(): void {
@@ -143,10 +143,14 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     this.terminate()
   }
 
+  protected override letGo(): void {
+    this.pending = 0
+    super.letGo()
+  }
+
   /** Ends the connection, and drops what waits. */
   private overflow(message: string): void {
     this.letGo()
-    this.pending = 0
     this.fail("inbound overflow", message)
   }
 
