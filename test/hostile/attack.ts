@@ -26,6 +26,7 @@ interface Listening {
   readonly listening: string
   readonly features?: string
   readonly owner?: string
+  readonly limited?: string
 }
 
 /** How long the server may take to close whom it closes, or to answer whom it does not, in milliseconds. */
@@ -68,18 +69,21 @@ export class Attack {
   /** A server of the same process that has everything on request, and one that it passes requests on to. */
   readonly features: string
   readonly owner: string
+  /** One that takes few connections. */
+  readonly limited: string
   readonly generator: Generator
   private readonly child: ChildProcess
   private readonly bystander: Socket
   private asked = 0
   private bystanderLost: string | undefined
 
-  private constructor(child: ChildProcess, { features, listening, owner }: Listening, seed: number) {
+  private constructor(child: ChildProcess, { features, limited, listening, owner }: Listening, seed: number) {
     const url = /http:\/\/[\d.:]+/.exec(listening)![0]
     this.child = child
     this.url = url
     this.features = features ?? url
     this.owner = owner ?? url
+    this.limited = limited ?? url
     this.generator = new Generator(seed)
     this.bystander = io(url, { transports: ["websocket"], reconnection: false })
     this.bystander.on("disconnect", (reason) => (this.bystanderLost = reason))

@@ -44,6 +44,10 @@ export const wire = async (url: string, use: (socket: Net.Socket) => Promise<voi
   socket.resetAndDestroy()
 }
 
+export const upgradeOf = (path: string): string =>
+  `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+
 export const pause = (millis: number): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, millis)
@@ -52,6 +56,9 @@ export const pause = (millis: number): Promise<void> =>
 const poll = async (target: string): Promise<void> => {
   while ((await request(target).catch(() => undefined))?.status === 200) continue
 }
+
+/** A frame that joins the namespace, with a mask of zeros. */
+const JOIN = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30])
 
 const STATUSES = new Set([0, 200, 400, 413])
 
@@ -110,6 +117,25 @@ export const entrances: Entrances = {
         for (let i = 0; i < 3; i++) insistOn(await post(attack.generator.packets()), "a body")
         await post("1")
         await polling
+      })
+    ),
+
+  "frames of WebSocket in any order": (attack, count) =>
+    attack.concurrently(count, () =>
+      wire(attack.url, async (socket) => {
+        const { generator } = attack
+        const responded = new Promise<void>((resolve) => {
+          socket.once("data", () => resolve())
+        })
+        socket.write(upgradeOf("/socket.io/?EIO=4&transport=websocket"))
+        await within("response to an upgrade", responded)
+        if (generator.chance(0.7)) socket.resume()
+        const frames = Buffer.concat([JOIN, generator.frames(true)])
+        for (let at = 0; at < frames.length;) {
+          socket.write(frames.subarray(at, (at += generator.size(17))))
+          if (generator.chance(0.1)) await pause(1)
+        }
+        await pause(generator.below(30))
       })
     ),
 

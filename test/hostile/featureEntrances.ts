@@ -6,17 +6,18 @@ import { WebSocket } from "ws"
 
 import { request, within } from "../support/RawClient.ts"
 import type { Attack } from "./attack.ts"
-import { type Entrances, inSession, pause, postInPieces, wire } from "./entrances.ts"
+import { type Entrances, inSession, pause, postInPieces, upgradeOf, wire } from "./entrances.ts"
 import * as Inputs from "./featureInputs.ts"
+import { LIMITS } from "./featureServers.ts"
 import type { Generator } from "./generators.ts"
 
 /** Offers a few messages, after the namespace was joined, over WebSockets of their own. */
 const offering =
-  (join: string, make: (generator: Generator) => string): Entrances[string] =>
+  (join: string, make: (generator: Generator) => string, most = 20): Entrances[string] =>
   (attack, count) =>
     attack.concurrently(count, async () => {
       const { generator } = attack
-      await attack.offer([join, ...generator.times(20, () => make(generator))], "4", attack.features)
+      await attack.offer([join, ...generator.times(most, () => make(generator))], "4", attack.features)
     })
 
 /** A WebSocket whose messages are read one by one; ends with it. */
@@ -55,15 +56,12 @@ const away = (attack: Attack, use: Parameters<typeof inSession>[1]): Promise<voi
 
 const STATUSES = new Set([0, 200, 400, 413])
 
-const upgradeOf = (path: string): string =>
-  `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-
 export const featureEntrances: Entrances = {
   RPC: offering("40/rpc,", Inputs.rpc),
   "resumable streams": offering("40/streams,", (g) => Inputs.stream(g)),
   "messages that are handled once": offering("40/streams,", Inputs.once),
   presence: offering("40/online,", Inputs.presence),
+  "events that wait for one another": offering("40/queued,", Inputs.queued, 300),
   "the Admin UI": offering("40/typed,", Inputs.admin),
   "rights that are refreshed": offering('40/account,{"token":"ada"}', Inputs.refresh),
   "answers to a server that moves its clients": offering("40/typed,", Inputs.control),
@@ -156,5 +154,65 @@ export const featureEntrances: Entrances = {
           await pause(generator.below(20))
         })
       )
+    ),
+
+  "connections beyond the limits": async (attack, count) => {
+    await attack.concurrently(count * 5, () =>
+      wire(attack.limited, async (socket) => {
+        const { generator } = attack
+        const forwarded = generator.chance(0.8) ? `192.0.2.${generator.below(ADDRESSES)}` : generator.header()
+        const isPolling = generator.chance(0.5)
+        const head = isPolling
+          ? "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"
+          : upgradeOf("/socket.io/?EIO=4&transport=websocket")
+        let text = ""
+        const responded = new Promise<void>((resolve) => {
+          socket.on("data", (chunk) => {
+            text += chunk.toString("latin1")
+            resolve()
+          })
+          socket.once("close", () => resolve())
+        })
+        const request = head.replace("\r\n\r\n", `\r\nX-Forwarded-For: ${forwarded}\r\n\r\n`)
+        // Some never end their request.
+        const isWhole = generator.chance(0.9)
+        socket.write(isWhole ? request : request.slice(0, -generator.size(6)))
+        if (isWhole) {
+          await within("response", responded)
+          const status = Number(text.slice(9, 12))
+          if (![101, 200, 400, 503].includes(status)) throw new Error(`a handshake was answered with ${status}`)
+        }
+        await pause(generator.below(20))
+        const sid = /"sid":"([\w-]+)"/.exec(text)?.[1]
+        if (!isPolling || sid === undefined) return
+        // A session over polling would last until its heartbeat.
+        const over = new Promise<void>((resolve) => socket.once("close", () => resolve()))
+        socket.end(
+          `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n` +
+            "Content-Length: 1\r\nConnection: close\r\n\r\n1"
+        )
+        await within("end of a session", over)
+      })
     )
+    await within("end of all connections", letIn(attack.limited))
+  }
+}
+
+/** Addresses of clients, more of which come than the server takes from one. */
+const ADDRESSES = 6
+
+/** Takes all connections that one address may have, once those before have ended. */
+const letIn = async (url: string): Promise<void> => {
+  const sockets: Array<WebSocket> = []
+  while (sockets.length < LIMITS.maxConnectionsPerAddress) {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, {
+      headers: { "x-forwarded-for": "192.0.2.1" }
+    })
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once("open", () => resolve(true)).once("error", () => resolve(false))
+    })
+    if (isOpen) sockets.push(socket)
+    else await pause(20)
+  }
+  for (const socket of sockets) socket.terminate()
 }

@@ -54,6 +54,12 @@ export const once = (g: Generator): string => {
   return g.maybeMutated(event("/streams", g, "once", g.chance(0.8) ? word(g) : g.value(2), ...more))
 }
 
+/** Events of handlers that run one or two at a time; now and then it leaves, and joins again. */
+export const queued = (g: Generator): string =>
+  g.chance(0.02)
+    ? g.pick(["40/queued,", "41/queued,"])
+    : event("/queued", g, g.pick(["one", "one", "two"]), g.chance(0.9) ? g.below(4) : g.value(2))
+
 export const presence = (g: Generator): string =>
   g.chance(0.1)
     ? g.pick(["40/online,", "41/online,"])

@@ -340,6 +340,23 @@ export class Generator extends Seeded {
     return Array.from({ length: this.size(13) }, () => this.pick(kinds)()).join("\u001e")
   }
 
+  /** Frames of WebSocket in any order, of a client or of a server; most of them again and again. */
+  frames(isMasked: boolean): Buffer {
+    const kinds = this.times(8, () => {
+      const payload = this.chance(0.6) ? Buffer.from(this.enginePacket()) : this.bytes()
+      const opcode = this.chance(0.9) ? this.pick([0, 1, 1, 1, 2, 9, 9, 10]) : this.below(16)
+      const length = this.chance(0.99) ? payload.length : this.size(17)
+      const isLong = length > 125
+      const head = Buffer.alloc(isLong ? 4 : 2)
+      head[0] = (this.chance(0.8) ? 0x80 : 0) | opcode | (this.chance(0.01) ? 0x40 : 0)
+      head[1] = (isMasked === this.chance(0.99) ? 0x80 : 0) | (isLong ? 126 : length)
+      if (isLong) head.writeUInt16BE(length & 0xffff, 2)
+      const mask = head[1]! >= 0x80 ? [Buffer.alloc(4)] : []
+      return Array<Buffer>(this.size(9)).fill(Buffer.concat([head, ...mask, payload]))
+    })
+    return Buffer.concat(kinds.flat())
+  }
+
   /** The name of a namespace that has several parameters, or nearly. */
   pair(): string {
     const part = () => this.pick(["-", "a", "a-", "--", "é", ":", "%2d"]).repeat(this.below(60))

@@ -7,6 +7,7 @@
  *
  * Every round has a seed, which it prints, and pours its input into servers in memory and, over real connections, into servers in
  * processes of their own: on Node, which have everything that a server has on request, too, and on Bun and Deno where these are installed.
+ * Clients of this library get it from a hostile server.
  */
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
@@ -16,6 +17,7 @@ import { type Entrances, entrances as others } from "./entrances.ts"
 import { featureEntrances } from "./featureEntrances.ts"
 import { entrances, pour } from "./memory.ts"
 import { Progress } from "../support/progress.ts"
+import { visited } from "./visit.ts"
 import { isInstalled, type Runtime, runtimes } from "../support/runtimePrograms.ts"
 
 const { values } = parseArgs({
@@ -41,7 +43,7 @@ const until = performance.now() + Number(values.minutes) * 60_000
 const progress = new Progress(
   values.seed === undefined
     ? { duration: until - performance.now() }
-    : { steps: entrances.length + Object.keys({ ...others, ...featureEntrances }).length + 1 }
+    : { steps: entrances.length + Object.keys({ ...others, ...featureEntrances }).length + 2 }
 )
 
 const pourInto = async (attack: Attack, seed: number, all: Entrances): Promise<void> => {
@@ -116,11 +118,19 @@ const overConnections = async (seed: number): Promise<void> => {
   }
 }
 
+/** Clients of this library, at a server that is the attacker. */
+const atClients = async (seed: number): Promise<void> => {
+  progress.step(`seed ${seed}, clients of a hostile server`)
+  const visits = await visited(seed, inputs / 20)
+  progress.print(`  clients: ${visits} visits to a hostile server`)
+}
+
 do {
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed)
   progress.print(`seed ${seed}`)
   await inMemory(seed)
   await overConnections(seed)
+  await atClients(seed)
   for (const name of ["bun", "deno"] as const) {
     if (isInstalled(name)) await onRuntime(seed, runtimes[name])
     else progress.print(`  ${runtimes[name].name} is not installed, and left out`)

@@ -1,6 +1,6 @@
 /**
  * The server that is attacked over real connections, in a process of its own: its options are the defaults. It tells its parent what
- * it holds when asked. On Node there are two more, which have everything that a server has on request.
+ * it holds when asked. On Node there are three more, which have everything that a server has on request.
  */
 import { Effect, Layer, Logger, Scope } from "effect"
 
@@ -36,15 +36,15 @@ const main = Effect.gen(function* () {
   const context = yield* Layer.build(Layer.provideMerge(namespaces, edge()))
   const { connectionCount } = yield* Effect.provideContext(SocketIoServer, context)
   // What these need runs on Node alone.
-  const more = isNode ? yield* (yield* Effect.promise(() => import("./featureServers.ts"))).routedServers : undefined
+  const more = isNode ? yield* (yield* Effect.promise(() => import("./featureServers.ts"))).featureServers : undefined
   const count = Effect.map(
-    Effect.all([connectionCount, ...(more === undefined ? [] : [more.features.sessions, more.owner.sessions])]),
+    Effect.all([connectionCount, ...Object.values(more ?? {}).map(({ sessions }) => sessions)]),
     (counts) => counts.reduce((sum, count) => sum + count, 0)
   )
   process.on("message", () => {
     process.send!({ bugs, memory: memoryInUse(), sessions: Effect.runSync(count) })
   })
-  process.send!({ listening, features: more?.features.url, owner: more?.owner.url })
+  process.send!({ listening, features: more?.features.url, owner: more?.owner.url, limited: more?.limited.url })
 })
 
 await Effect.runPromise(

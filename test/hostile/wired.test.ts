@@ -8,11 +8,13 @@ import { Attack, type Census } from "./attack.ts"
 import { entrances } from "./entrances.ts"
 import { featureEntrances } from "./featureEntrances.ts"
 import { costly } from "../support/extent.ts"
+import { visited } from "./visit.ts"
 
 const REQUESTS = costly(100_000, 10_000, 2_000)
 const GARBAGE = costly(500, 75, 50)
 const INPUTS = costly(3_000, 400, 200)
 const TIMES = costly(50, 15, 4)
+const VISITS = costly(3_000, 500, 150)
 
 describe("over real connections", () => {
   let attack: Attack
@@ -90,4 +92,16 @@ describe("over real connections", () => {
     assert.deepStrictEqual(bugs, [])
     assert.strictEqual(sessions, 1)
   })
+})
+
+describe("clients of this library", () => {
+  it(
+    `live with a server that sends ${VISITS} times what was generated, and have answers from the next one`,
+    {
+      timeout: 120_000
+    },
+    async () => {
+      assert.isAtLeast(await visited(1, VISITS), VISITS)
+    }
+  )
 })

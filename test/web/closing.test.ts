@@ -161,3 +161,61 @@ describe("a standard WebSocket that closes while messages wait", () => {
     })
   )
 })
+
+/** What a platform brings in one turn, as there is so much to read. */
+const flood = (socket: FakeWebSocket, count: number): void => {
+  for (let i = 0; i < count; i++) socket.receive(`4${i}`)
+}
+
+const nextTurn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+
+describe("a standard WebSocket that brings many messages in one turn", () => {
+  it.live("has ten thousand handled, in each turn", () =>
+    Effect.gen(function* () {
+      const { ask, closes, messages, sockets } = yield* open()
+      yield* ask
+      sockets[0]!.open()
+      flood(sockets[0]!, 10_000)
+      yield* nextTurn
+      flood(sockets[0]!, 10_000)
+      assert.strictEqual(closes.length, 0)
+      yield* until(() => messages.length === 20_000)
+      const expected = Array.from({ length: 10_000 }, (_, i) => `4${i}`)
+      assert.deepStrictEqual(messages, [...expected, ...expected])
+    })
+  )
+
+  it.live("is closed with what waits when there are more than others can wait for", () =>
+    Effect.gen(function* () {
+      const { ask, closes, engine, messages, sockets } = yield* open()
+      yield* ask
+      const socket = sockets[0]!
+      socket.open()
+      flood(socket, 12_000)
+      assert.strictEqual(closes.length, 0)
+      flood(socket, 1)
+      assert.strictEqual(closes[0]!.reason, "inbound overflow")
+      assert.strictEqual(socket.closedWith, 1013)
+      assert.strictEqual(engine.sessionCount, 0)
+      const { length } = messages
+      assert.isBelow(length, 100)
+      flood(socket, 1)
+      yield* nextTurn
+      yield* nextTurn
+      assert.strictEqual(messages.length, length)
+    })
+  )
+
+  it.live("has fewer binary messages, each of which has memory of its own", () =>
+    Effect.gen(function* () {
+      const { ask, closes, sockets } = yield* open()
+      yield* ask
+      const socket = sockets[0]!
+      socket.open()
+      for (let i = 0; i < 3_000; i++) socket.receive(new ArrayBuffer(1))
+      assert.strictEqual(closes.length, 0)
+      socket.receive(new ArrayBuffer(1))
+      assert.strictEqual(closes[0]!.reason, "inbound overflow")
+    })
+  )
+})

@@ -59,6 +59,8 @@ const ONE_PARSE = { isLarge: true, slower: 15 } as const
 
 const LARGE = { isLarge: true } as const
 
+const NOISE = Buffer.alloc(1_000_000)
+
 /**
  * What Node has read is parsed in one go, with a call for each part: a read is 64 KiB, which are
  * 11,000 chunks of one byte or 32,000 pongs, and take 10 ms. Others have their turn before the next.
@@ -168,6 +170,9 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   socket("pings of WebSocket", { traffic: chunkOf(frame(9, "")) }, OPENS),
   socket("pings of WebSocket, 125 bytes", { traffic: chunkOf(frame(9, "p".repeat(125))) }, OPENS),
   socket("pongs of WebSocket", { traffic: chunkOf(frame(10, "")) }),
+  // It is read no further than 64 KiB, and dropped a second later.
+  socket("much after a close frame", { traffic: Buffer.concat([frame(8, ""), NOISE]) }, OPENS),
+  socket("much after an invalid frame", { traffic: Buffer.concat([Buffer.of(0xa1, 0x80, 0, 0, 0, 0), NOISE]) }, OPENS),
   socket("fragments of one byte", { traffic: chunkOf(fragments(ORDINARY, 1)) }),
   socket("fragments of one byte, a large message", { traffic: fragments(`421["size","${"x".repeat(100_000)}"]`, 1) }),
   socket("segments of 7 bytes", { traffic: packets(ORDINARY), segment: 7 }, { segment: 7 }),

@@ -86,6 +86,9 @@ const ofPlatform = (entrance: Entrance): Entrance => ({
   ...(BY_PLATFORM.test(entrance.name) ? { isByPlatform: true } : {})
 })
 
+/** Requests as fast as they are answered keep the servers of these platforms busier than Node's. */
+const REQUESTS = 5
+
 /** What is ordinary: a flood would wait in memory there, and end its connection. */
 const ANSWERED = answered(text(`421["ack","${"x".repeat(36)}"]`), 100)
 
@@ -106,9 +109,11 @@ export const ordinaryOn = (
 
 export const webEntrances = (entrances: ReadonlyArray<Entrance>): ReadonlyArray<Entrance> => {
   const chosen = choose(entrances, NAMES)
-  const ordinary = entrances.map((entrance) =>
-    entrance.isOrdinary === true && entrance.transport === "websocket" ? { ...entrance, attack: ANSWERED } : entrance
-  )
+  const ordinary = entrances.map((entrance): Entrance => {
+    if (entrance.isOrdinary !== true) return entrance
+    if (entrance.transport === "polling") return { ...entrance, slower: REQUESTS }
+    return entrance.transport === "websocket" ? { ...entrance, attack: ANSWERED } : entrance
+  })
   const all = (host: HostName, title: string) => ordinaryOn(ordinary, host, title).concat(on(chosen, host, title))
   const inDeno = choose(entrances, FLOODS)
   return [
