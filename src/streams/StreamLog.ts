@@ -252,6 +252,18 @@ export const make = (
 export const makeMemory = (limits: Limits = {}): Effect.Effect<StreamLogShape, InvalidOptionError, Scope.Scope> =>
   makeWith(undefined, limits)
 
+/** Clients may be refused as often as they ask: an error with its stack is made once. */
+const refusals = new Map<string, StreamLogError>()
+
+const fullOf = (bound: string): StreamLogError => {
+  let error = refusals.get(bound)
+  if (error === undefined) {
+    error = new StreamLogError({ reason: { _tag: "Full", bound }, message: `as many streams run as may (${bound})` })
+    refusals.set(bound, error)
+  }
+  return error
+}
+
 const makeWith = Effect.fnUntraced(function* (
   store: Store | undefined,
   limits: Limits
@@ -266,7 +278,7 @@ const makeWith = Effect.fnUntraced(function* (
     newId: makeGenerator(context),
     full: (bound) => {
       onRefused(bound)
-      return new StreamLogError({ reason: { _tag: "Full", bound }, message: `as many streams run as may (${bound})` })
+      return fullOf(bound)
     }
   })
   yield* Effect.sleep("1 second").pipe(

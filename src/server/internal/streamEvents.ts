@@ -184,8 +184,21 @@ export class StreamEvents {
 
 const refuse = (message: string, data: unknown) => Effect.fail(new EventRefused({ message, data }))
 
-const refusalOf = ({ message, reason }: StreamLogError): EventRefused =>
-  new EventRefused({ message, data: reason._tag === "Full" ? { bound: reason.bound } : { retryAfter: RETRY_AFTER } })
+/** What clients are told: made once for errors that come again. */
+const refusals = new WeakMap<StreamLogError, EventRefused>()
+
+const refusalOf = (error: StreamLogError): EventRefused => {
+  let refusal = refusals.get(error)
+  if (refusal === undefined) {
+    const { message, reason } = error
+    refusal = new EventRefused({
+      message,
+      data: reason._tag === "Full" ? { bound: reason.bound } : { retryAfter: RETRY_AFTER }
+    })
+    refusals.set(error, refusal)
+  }
+  return refusal
+}
 
 /** Which streams of an event the client of a socket may use. */
 class Rule {
