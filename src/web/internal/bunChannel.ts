@@ -17,7 +17,7 @@ const FAULT = "Received "
 /** A WebSocket of Bun, which sends everything of one turn together by itself. */
 export class BunChannel extends WebChannel {
   onWritten: (() => void) | undefined
-  protected readonly bytesWeight = 1
+  protected readonly bytesWeight = 2
   private readonly socket: BunWebSocket
 
   constructor(socket: BunWebSocket, settings: ChannelSettings) {

@@ -24,14 +24,14 @@ export const headersOf = (...all: ReadonlyArray<EngineHeaders | undefined>): Hea
   return headers
 }
 
-/** The least time that these platforms take for a chunk of a body, in milliseconds. */
-const CHUNK_TIME = 0.005
+/** The time that these platforms take for a chunk of a body, in milliseconds: that of Deno. */
+const CHUNK_TIME = 0.02
 
 /**
  * The chunks of a body that are read in a row. They take as long as a long message (see `pace.ts`),
  * so that the bodies of all connections share a part of the time.
  */
-const ROW = 256
+const ROW = 64
 
 /** A shorter body fits into the buffers of the connection, so that it counts as read. */
 const WATCHED = 64 * 1024

@@ -396,7 +396,7 @@ const overHttp: ReadonlyArray<Entrance> = [
   ask("handshakes over polling, 100 at once", get(POLLING), 100),
   ask("a handshake on a connection of its own", get(POLLING), 1, true),
   ask("a handshake with JSONP", get(`${POLLING}&j=1`)),
-  ask("a handshake of Engine.IO 3", get(EIO3)),
+  { ...ask("a handshake of Engine.IO 3", get(EIO3)), ...OPENS },
   ask("a handshake over WebSocket", upgradeTo(EIO4), 1, true),
   ask("a handshake over WebSocket, Engine.IO 3", upgradeTo("EIO=3&transport=websocket"), 1, true),
   ask("a handshake with a long query", get(`${POLLING}&${repeat(2_000, "a=b", "&")}`)),
@@ -450,7 +450,8 @@ const overHttp: ReadonlyArray<Entrance> = [
 /** Handshakes that nothing follows: what a session costs from its beginning to its end. */
 const expiring: ReadonlyArray<Entrance> = [
   { ...ask("sessions over polling that are left to expire", get(POLLING)), expires: true },
-  { ...ask("sessions of Engine.IO 3 that are left to expire", get(EIO3)), expires: true },
+  // They are in a namespace from the beginning, as the ordinary client that comes and goes is.
+  { ...ask("sessions of Engine.IO 3 that are left to expire", get(EIO3)), ...OPENS, expires: true },
   {
     name: "polling: sessions in a namespace that are left to expire",
     transport: "connection",

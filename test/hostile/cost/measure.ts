@@ -13,7 +13,7 @@ import type { ServerPlan, Usage } from "./server.ts"
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
 /** How often an attack takes turns with quiet. */
-const ROUNDS = 3
+export const ROUNDS = 3
 
 const QUIET = 500
 const WARM_UP = 400
@@ -156,7 +156,7 @@ export class Bench {
   }
 
   /** Who is attacked warms up with what is ordinary. */
-  async measure(entrance: Entrance, ordinary: string): Promise<Row> {
+  async measure(entrance: Entrance, ordinary: string, rounds = ROUNDS): Promise<Row> {
     const side = sideOf(entrance)
     const seen: Array<number> = []
     let lives = 0
@@ -191,7 +191,7 @@ export class Bench {
       if (entrance.afterGrace === true) await sleep(2_000)
       await settle()
       const rest = await usage(true)
-      for (let round = 0; round < ROUNDS; round++) {
+      for (let round = 0; round < rounds; round++) {
         const quiet = await listen(QUIET)
         quiets.push(quiet)
         seen.push(...quiet.answers.latencies)
@@ -202,7 +202,7 @@ export class Bench {
         const after = await usage()
         const [cpu, bytes] = [after.cpu - before.cpu, after.bytes - before.bytes]
         attacks.push({ cpu, bytes, millis: now() - began, answers })
-        if (round === ROUNDS - 1) {
+        if (round === rounds - 1) {
           const full = await usage(true)
           sessions = Math.max(full.sessions - 1, full.connections - 1, 1)
           held.push((full.memory - rest.memory) / sessions)
