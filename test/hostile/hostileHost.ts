@@ -2,25 +2,19 @@
  * A server that answers its clients with generated input, until it is calm: then it is an official
  * one, at the same address.
  */
-import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 
 import { Server } from "socket.io"
 
+import { acceptance, serverFrame } from "./cost/hostileServer.ts"
 import { pause } from "./entrances.ts"
 import type { Generator } from "./generators.ts"
-
-const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 const JOINED = ["40", "40/typed,"].map((head) => `${head}{"sid":"x"}`)
 
 /** A text message of a server. */
-const text = (message: string): Buffer => {
-  const payload = Buffer.from(message)
-  const head = payload.length < 126 ? [0x81, payload.length] : [0x81, 126, payload.length >> 8, payload.length & 255]
-  return Buffer.concat([Buffer.from(head), payload])
-}
+const text = (message: string): Buffer => serverFrame(1, message)
 
 export class HostileHost {
   /** How often a client has come. */
@@ -148,8 +142,7 @@ export class HostileHost {
     this.visits++
     socket.on("error", () => {})
     if (generator.chance(0.05)) return void socket.end(generator.mutate("HTTP/1.1 101 A\r\nUpgrade: websocket\r\n\r\n"))
-    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}${GUID}`).digest("base64")
-    const head = `HTTP/1.1 101 A\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
+    const head = acceptance(request)
     socket.write(generator.chance(0.95) ? head : generator.mutate(head))
     const isUpgrade = request.url!.includes("sid=")
     const opening = isUpgrade ? ["3probe"] : [this.opening("s", []), ...JOINED]

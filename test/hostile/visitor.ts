@@ -94,4 +94,4 @@ process.on("message", ({ url }: { readonly url?: string }) => {
   }
   process.send!({ bugs, answers: [...answers], memory: 0 })
 })
-process.send!("ready")
+process.send?.("ready")

@@ -8,10 +8,12 @@ import { costly } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
 import { runStorm, type StormReport } from "./storm.ts"
 
+const CLIENTS = 9
+
 /** Nothing was lost in silence, and nearly all came back that could. */
 const isTrue = (report: StormReport): void => {
   const text = JSON.stringify(report)
-  const { contradictions, disordered, duplicates, lostInSilence, received, recoverable } = report
+  const { contradictions, disordered, duplicates, lostInSilence, received, recoverable, unlogged = 0 } = report
   assert.deepStrictEqual(
     { contradictions, disordered, duplicates, lostInSilence },
     {
@@ -24,7 +26,8 @@ const isTrue = (report: StormReport): void => {
   )
   const cuts = recoverable.recovered + recoverable.refused
   assert.isAbove(cuts, 9, text)
-  assert.isAtLeast(recoverable.recovered / cuts, 0.95, text)
+  // A client whose last event is not in the log cannot be recovered, and it may be everybody's last.
+  assert.isAtMost(recoverable.refused, 0.05 * cuts + CLIENTS * unlogged, text)
   assert.isAbove(received, 100, text)
 }
 
@@ -35,7 +38,7 @@ describe("clients that are cut off again and again", () => {
       adapter: "memory",
       duration: costly(20_000, 3_000, 3_000),
       hz: 100,
-      clients: 9,
+      clients: CLIENTS,
       transport: "both",
       every: 500,
       down: 300,
@@ -56,7 +59,7 @@ describe("clients that are cut off again and again", () => {
         kill: 1_300,
         duration: costly(20_000, 4_500, 4_000),
         hz: 50,
-        clients: 9,
+        clients: CLIENTS,
         transport: "both",
         every: 700,
         down: 300,
@@ -81,7 +84,7 @@ describe("clients that are cut off again and again", () => {
           strike: 400,
           duration: costly(20_000, 4_500, 4_000),
           hz: 50,
-          clients: 9,
+          clients: CLIENTS,
           transport: "both",
           every: 500,
           down: 300,

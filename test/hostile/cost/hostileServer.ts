@@ -3,7 +3,7 @@
  * as the client takes.
  */
 import { createHash } from "node:crypto"
-import { createServer, type Server, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 
 /** What a server does to its client. */
@@ -22,6 +22,12 @@ const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 const OPEN = `0${JSON.stringify({ sid: "s", upgrades: [], pingInterval: 25_000, pingTimeout: 20_000, maxPayload: 1_000_000 })}`
 
 const JOINED = ["", "/chat,"].map((namespace) => `40${namespace}{"sid":"x"}`)
+
+/** The head of the response that accepts a WebSocket. */
+export const acceptance = (request: IncomingMessage): string => {
+  const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}${GUID}`).digest("base64")
+  return `HTTP/1.1 101 A\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
+}
 
 /** The frame of a server: without a mask. */
 export const serverFrame = (opcode: number, data: Buffer | string, isLast = true): Buffer => {
@@ -94,9 +100,9 @@ export class HostileServer {
         })
     })
     this.http.on("upgrade", (request, socket) => {
-      const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}${GUID}`).digest("base64")
-      const head = `HTTP/1.1 101 A\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
-      socket.write(Buffer.concat([Buffer.from(head), ...[OPEN, ...JOINED].map((packet) => serverFrame(1, packet))]))
+      socket.write(
+        Buffer.concat([Buffer.from(acceptance(request)), ...[OPEN, ...JOINED].map((packet) => serverFrame(1, packet))])
+      )
       socket.resume()
       this.lives++
       this.joined.add(socket as Socket)
