@@ -42,6 +42,19 @@ const upgraded = (socket: ClientSocket) =>
       : within("upgrade", new Promise<void>((resolve) => socket.io.engine.once("upgrade", () => resolve())))
   )
 
+/** A WebSocket at one server, to which a session of another one has changed. */
+const foreignWebSocket = Effect.fnUntraced(function* (nodes: ReadonlyArray<RoutedNode>) {
+  const { sid, url } = yield* foreign(nodes)
+  yield* Effect.promise(() => request(url, { method: "POST", body: "40" }))
+  yield* Effect.promise(() => request(url))
+  const socket = new RawSocket(nodes[1]!.url, { EIO: "4", transport: "websocket", sid })
+  yield* Effect.promise(() => socket.opened)
+  socket.send("2probe")
+  yield* Effect.promise(() => socket.next())
+  socket.send("5")
+  return socket
+})
+
 const countOf = ({ server }: RoutedNode): number => Effect.runSync(server.connectionCount)
 
 describe("an official client", () => {
@@ -470,14 +483,7 @@ describe("the connection between servers", () => {
   it.live("does not fill memory if a client does not read its WebSocket", () =>
     Effect.gen(function* () {
       const { nodes } = yield* threeNodes({ limits: { maxOutbox: 1_000_000 } })
-      const { sid, url } = yield* foreign(nodes)
-      yield* Effect.promise(() => request(url, { method: "POST", body: "40" }))
-      yield* Effect.promise(() => request(url))
-      const socket = new RawSocket(nodes[1]!.url, { EIO: "4", transport: "websocket", sid })
-      yield* Effect.promise(() => socket.opened)
-      socket.send("2probe")
-      yield* Effect.promise(() => socket.next())
-      socket.send("5")
+      const socket = yield* foreignWebSocket(nodes)
       ;(socket as unknown as { readonly ws: { pause(): void } }).ws.pause()
       const before = dripped()
       socket.send('42["drip",100000]')
@@ -491,14 +497,7 @@ describe("the connection between servers", () => {
   it.live("cuts a client that sends on after its session has ended", () =>
     Effect.gen(function* () {
       const { nodes } = yield* threeNodes({ limits: { maxOutbox: 1_000_000 } })
-      const { sid, url } = yield* foreign(nodes)
-      yield* Effect.promise(() => request(url, { method: "POST", body: "40" }))
-      yield* Effect.promise(() => request(url))
-      const socket = new RawSocket(nodes[1]!.url, { EIO: "4", transport: "websocket", sid })
-      yield* Effect.promise(() => socket.opened)
-      socket.send("2probe")
-      yield* Effect.promise(() => socket.next())
-      socket.send("5")
+      const socket = yield* foreignWebSocket(nodes)
       const { _socket: connection } = (socket as unknown as { readonly ws: { readonly _socket: Socket } }).ws
       connection.on("error", () => {}).pause()
       socket.send('42["drip",100000]')

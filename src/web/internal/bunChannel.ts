@@ -17,6 +17,7 @@ const FAULT = "Received "
 /** A WebSocket of Bun, which sends everything of one turn together by itself. */
 export class BunChannel extends WebChannel {
   onWritten: (() => void) | undefined
+  /** Each has memory of its own. */
   protected readonly bytesWeight = 2
   private readonly socket: BunWebSocket
 
