@@ -223,6 +223,7 @@ export const make: {
     socket: ClientSocket<N>,
     options: RetryOptions
   ): Effect.Effect<RetryingEmitter<N>, InvalidOptionError>
+  // The declared type relates the options to the emitter.
 } = Effect.fnUntraced(function* (
   socket: any,
   options: RetryOptions & Partial<OutboxOptions>

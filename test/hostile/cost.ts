@@ -12,7 +12,7 @@
  * honest client is more than twice as long as without the attack. Where it is attacked with messages
  * of a megabyte, or with connections or sessions that come and go, it is compared with ordinary ones
  * of these: the same collections of garbage are part of both. An entrance that cannot keep this has a bound of its
- * own, with the reason; what a platform does before the library learns of it is told, and fails nothing.
+ * own, with the reason. The work that a platform does before the library learns of it is told, and fails nothing.
  *
  * A byte costs what the server's processor spent, user and system, on what it read from the
  * attacker, without what it spends when there is none: in all turns together, from the first byte

@@ -8,6 +8,7 @@ import { afterAll, afterEach, assert, describe, it } from "@effect/vitest"
 import { io, type Socket } from "socket.io-client"
 import { WebSocket } from "ws"
 
+import { frame, Opcode } from "../bench/load/frames.ts"
 import { requires } from "../support/peers.ts"
 import { engineUrl, join, PollingClient, request, WebSocketClient, within } from "../support/RawClient.ts"
 import { runtimes } from "../support/runtimePrograms.ts"
@@ -37,11 +38,8 @@ const untilStill = async (read: () => number): Promise<void> => {
 const connectionOf = (client: WebSocketClient): Net.Socket =>
   (client.socket as unknown as { readonly ws: { readonly _socket: Net.Socket } }).ws._socket
 
-/** Frames of a client, masked with zeros. */
-const frames = (head: number, count: number, payload: Uint8Array = new Uint8Array()): Buffer => {
-  const frame = Buffer.concat([Buffer.from([head, 0x80 | payload.length, 0, 0, 0, 0]), payload])
-  return Buffer.concat(Array.from({ length: count }, () => frame))
-}
+const frames = (opcode: number, count: number, payload: string | Uint8Array = ""): Buffer =>
+  Buffer.concat(Array<Buffer>(count).fill(frame(opcode, payload)))
 
 const peers = { bun: "Bun", deno: "Deno" } as const
 
@@ -147,7 +145,7 @@ for (const name of ["bun", "deno"] as const) {
       connection.pause()
       const before = await host!.memory()
       // Pings of the protocol, with as much as they may carry.
-      const pings = frames(0x89, 100, Buffer.alloc(125))
+      const pings = frames(9, 100, Buffer.alloc(125))
       let written = 0
       connection.on("error", () => {})
       if (name === "bun") {
@@ -186,8 +184,8 @@ for (const name of ["bun", "deno"] as const) {
     })
 
     const floods = {
-      messages: frames(0x81, 8_000, Buffer.from("3")),
-      ...(name === "bun" ? { pings: frames(0x89, 8_000), pongs: frames(0x8a, 8_000) } : {})
+      messages: frames(Opcode.text, 8_000, "3"),
+      ...(name === "bun" ? { pings: frames(9, 8_000), pongs: frames(10, 8_000) } : {})
     }
     for (const [kind, flood] of Object.entries(floods)) {
       it(`closes a client that sends ${kind} faster than others have their turn`, async () => {

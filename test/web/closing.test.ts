@@ -162,7 +162,7 @@ describe("a standard WebSocket that closes while messages wait", () => {
   )
 })
 
-/** What a platform brings in one turn, as there is so much to read. */
+/** A platform brings so many messages in one turn, as there is so much to read. */
 const flood = (socket: FakeWebSocket, count: number): void => {
   for (let i = 0; i < count; i++) socket.receive(`4${i}`)
 }

@@ -72,21 +72,21 @@ function onClose(this: Ws.WebSocket & Emitter): void {
 }
 
 /**
- * Replaces a socket's own `push`, with which Node hands over a read: large reads are taken in
- * portions, so that one peer's messages do not fill a turn. A listener for `data` would see a read
- * too late, because `ws` has one, too. A stream between the socket and `ws` would cost memory for
- * every connection and a copy of every read. Small reads pass after one comparison.
+ * Replaces a socket's own `push`, with which Node hands over a read. Reads of so many bytes are
+ * taken in portions, so that one peer's messages do not fill a turn. A listener for `data` would
+ * see a read too late, because `ws` has one, too. A stream between the socket and `ws` would cost
+ * memory for every connection and a copy of every read. Smaller reads pass after one comparison.
  */
-function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
-  if (chunk === null || chunk.length < LARGE_READ) return Duplex.prototype.push.call(this, chunk, encoding)
-  return this[EVENTS]!.onLargeRead(chunk)
-}
+const makePush = (least: number) =>
+  function (this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    if (chunk === null || chunk.length < least) return Duplex.prototype.push.call(this, chunk, encoding)
+    return this[EVENTS]!.onLargeRead(chunk)
+  }
 
-/** The same for a connection with TLS. Its reads are the peer's records, which may all be small. */
-function pushRecord(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
-  if (chunk === null) return Duplex.prototype.push.call(this, chunk, encoding)
-  return this[EVENTS]!.onLargeRead(chunk)
-}
+const push = makePush(LARGE_READ)
+
+/** For a connection with TLS, whose reads are the peer's records: they may all be small. */
+const pushRecord = makePush(0)
 
 /** Lets events in. */
 export const listen = (ws: Ws.WebSocket & Emitter, socket: Duplex & Emitter, events: PeerEvents): void => {

@@ -1,7 +1,6 @@
 import type { Duplex } from "node:stream"
 
 import { setTimeout } from "../../internal/turn.ts"
-import { readOffHeap } from "./offHeap.ts"
 
 /** The bytes of a peer that are read although nobody takes them: its end comes after them. */
 const MAX_UNWANTED = 64 * 1024
@@ -18,7 +17,6 @@ export const discard = (connection: Duplex, isTrusted = false): void => {
   let unwanted = 0
   let timer: ReturnType<typeof setTimeout> | undefined
   connection.on("data", ({ length }: Buffer) => {
-    readOffHeap(length)
     unwanted += length
     if (isTrusted || unwanted <= MAX_UNWANTED) return
     connection.pause()

@@ -159,7 +159,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && !this.isHolding) this.yield()
     let takesMore = true
-    // Only who sends that much is watched for pongs: a listener costs memory for every connection.
+    // A connection that sends little is not watched for pongs: a listener costs memory.
     if (this.portion === 0) watchPongs(this.ws)
     if (this.portion === 0 || this.isHasty) this.portion = PORTION
     for (let at = 0; at < chunk.length;) {

@@ -184,7 +184,7 @@ export class StreamEvents {
 
 const refuse = (message: string, data: unknown) => Effect.fail(new EventRefused({ message, data }))
 
-/** What clients are told: made once for errors that come again. */
+/** The answers to clients, which are made once for errors that come again. */
 const refusals = new WeakMap<StreamLogError, EventRefused>()
 
 const refusalOf = (error: StreamLogError): EventRefused => {

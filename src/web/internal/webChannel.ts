@@ -44,7 +44,7 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
   /** The memory of the held messages, in bytes. */
   private pending = 0
   private isOver = false
-  /** What has come in this turn. */
+  /** The messages of this turn, pings and bytes with their weights. */
   private inTurn = 0
 
   constructor(settings: ChannelSettings) {

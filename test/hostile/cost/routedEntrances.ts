@@ -138,7 +138,7 @@ const entrance = (name: string, transport: Entrance["transport"], attack: Attack
 const ONE_READ = { slower: 10 } as const
 
 /**
- * It is closed for what it sends. What passes through is outside of V8's heap: some of it outlives
+ * It is closed for what it sends. The bytes that pass through are outside of V8's heap: some outlive
  * two collections of young objects, and then waits for a full one.
  */
 const PASSED = { ...OPENS, slower: 3 } as const

@@ -60,7 +60,7 @@ const FLOODS: ReadonlyArray<string> = [
 ]
 
 /**
- * What these platforms do by themselves with what they read: they join fragments, and drop pongs.
+ * These platforms join fragments and drop pongs by themselves, before the library learns of them.
  * Deno does so until there is nothing to read. Its own threads make others wait for a body in chunks
  * of a byte where there is one processor; with two of them its event loop is late by 9 ms at most.
  */
